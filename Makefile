@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make            build/swarm-agent, build/swarmctl, build/swarm-shim and the BPF objects
+# make unit       unit tests and fuzz corpora under ASan and UBSan
+# make check      unit tests, both compilers, format and static analysis
+# make install    DESTDIR= PREFIX=
+#
+# Sources are found, not listed: every agent/**/*.c that is no test and no program's main file
+# goes into one archive that the programs and the tests link against.
+
+MAKEFLAGS += -j$(shell nproc) --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+B ?= build
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CLANG ?= clang
+BPFTOOL ?= /usr/sbin/bpftool
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell cat VERSION)
+
+ifeq ($(SAN),1)
+B := build/asan
+SANFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+
+PKGS = libevent libevent_openssl libevent_pthreads libnghttp2 libprotobuf-c openssl jansson lmdb \
+       libarchive libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libnftables libbpf libelf zlib
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -pthread -lm
+
+CPPFLAGS = -D_GNU_SOURCE -DSWARM_VERSION='"$(VERSION)"' -Iagent -Iinclude -Iinclude/uapi -I$B/gen \
+	   -Ibuild/harness
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes \
+	  -fstack-protector-strong $(SANFLAGS) $(PKG_CFLAGS)
+LDFLAGS += $(SANFLAGS)
+
+PROTOS := $(wildcard agent/wire/*.proto)
+PROTO_C := $(PROTOS:agent/wire/%.proto=$B/gen/wire/%.pb-c.c)
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$B/bpf/%.bpf.o)
+SKELS := $(BPF_SRC:bpf/%.bpf.c=$B/gen/%.skel.h)
+GEN := $(PROTO_C:.c=.h) $(SKELS)
+
+ALL_C := $(shell find agent -name '*.c' | LC_ALL=C sort)
+MAINS := agent/main.c agent/ctl/main.c agent/ctr/shim.c
+TESTS := $(filter %_test.c,$(ALL_C)) $(shell find selftests -name '*_test.c' | LC_ALL=C sort)
+LIB_C := $(filter-out $(MAINS) %_test.c,$(ALL_C))
+LIB_O := $(LIB_C:%.c=$B/%.o) $(PROTO_C:.c=.o)
+LIB := $B/libagent.a
+TEST_BIN := $(TESTS:%.c=$B/%)
+FUZZERS := $(wildcard selftests/fuzz/*_fuzz.c)
+
+PROGRAMS := $B/swarm-agent
+ifneq ($(wildcard agent/ctl/main.c),)
+PROGRAMS += $B/swarmctl
+endif
+ifneq ($(wildcard agent/ctr/shim.c),)
+PROGRAMS += $B/swarm-shim
+endif
+
+all: $(PROGRAMS) $(BPF_OBJ)
+
+$B/swarm-agent: $B/agent/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$B/swarmctl: $B/agent/ctl/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# One runs beside each container: static and small, without the sanitizers' shadow memory.
+$B/swarm-shim: agent/ctr/shim.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -O2 -g -std=gnu11 -Wall -Wextra -Werror -static -ffunction-sections \
+		-Wl,--gc-sections -MMD -MP -MF $@.d -o $@ $<
+
+$(LIB): $(LIB_O)
+	@rm -f $@
+	ar rcs $@ $^
+
+$B/%.o: %.c | $(GEN)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/gen/%.pb-c.o: $B/gen/%.pb-c.c | $(GEN)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/gen/wire/%.pb-c.c $B/gen/wire/%.pb-c.h &: agent/wire/%.proto
+	@mkdir -p $B/gen/wire
+	protoc-c --c_out=$B/gen/wire -Iagent/wire -I/usr/include $<
+
+# One description of the instructions for all kernels from 6.1 on (cpu v3).
+$B/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/swarm/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude \
+		-Iinclude/uapi -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@.tmp $<
+	llvm-strip -g $@.tmp && mv $@.tmp $@
+
+$B/gen/%.skel.h: $B/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name $* > $@.tmp && mv $@.tmp $@
+
+# The kernel's test harness, as Debian ships it in linux-source.
+build/harness/kselftest_harness.h:
+	@mkdir -p build/harness
+	tar -C build/harness --strip-components=4 -xf $$(ls /usr/src/linux-source-*.tar.xz | tail -1) \
+		--wildcards '*/tools/testing/selftests/kselftest_harness.h' \
+		'*/tools/testing/selftests/kselftest.h'
+	@touch $@
+
+$(TEST_BIN:%=%.o): | build/harness/kselftest_harness.h
+$(TEST_BIN:%=%.o): CFLAGS += -Wno-unused-parameter -Wno-missing-prototypes -Wno-sign-compare
+
+$(TEST_BIN): %: %.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+# A fuzzer is one file with LLVMFuzzerTestOneInput; this builds it to run its corpus only.
+$B/selftests/fuzz/%_fuzz: selftests/fuzz/%_fuzz.c selftests/fuzz/corpus_main.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-missing-prototypes -o $@ $(filter %.c,$^) $(LIB) $(PKG_LIBS)
+
+test-bins: $(TEST_BIN) $(FUZZERS:%.c=$B/%)
+
+unit:
+	$(MAKE) SAN=1 test-bins
+	scripts/unit build/asan
+
+check:
+	scripts/check
+
+format:
+	clang-format -i $(shell find agent bpf include selftests kmod -name '*.[ch]')
+
+install: all
+	install -D -m 755 build/swarm-agent $(DESTDIR)$(PREFIX)/sbin/swarm-agent
+	install -D -m 755 build/swarmctl $(DESTDIR)$(PREFIX)/sbin/swarmctl
+	install -D -m 755 build/swarm-shim $(DESTDIR)$(PREFIX)/libexec/swarm-agent/swarm-shim
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,@PREFIX@,$(PREFIX),g' scripts/swarm-agent.service.in \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/swarm-agent.service
+	for m in $(wildcard man/*.8); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man8/$${m##*/}; done
+
+clean:
+	rm -rf build
+
+.PHONY: all unit check format install clean test-bins
+.SECONDARY:
+
+-include $(shell find $B -name '*.d' 2>/dev/null)
