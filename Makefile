@@ -56,7 +56,10 @@ LIB := $B/libagent.a
 TEST_BIN := $(TESTS:%.c=$B/%)
 FUZZERS := $(wildcard selftests/fuzz/*_fuzz.c)
 
-PROGRAMS := $B/swarm-agent
+PROGRAMS := $(LIB)
+ifneq ($(wildcard agent/main.c),)
+PROGRAMS += $B/swarm-agent
+endif
 ifneq ($(wildcard agent/ctl/main.c),)
 PROGRAMS += $B/swarmctl
 endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This node's part in a swarm: none, worker or manager. Everything swarm-related that the API
+ * does goes through here: membership (init, leave), the replicated store (read it, write it).
+ *
+ * All calls are made on the loop's thread; callbacks come from the loop, never from inside the
+ * call. Strings are borrowed for the call unless said otherwise.
+ *
+ * Files below <data_root>/swarm, as dockerd's: certificates/, state.json, docker-state.json,
+ * raft/, worker/.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/err.h"
+
+struct swarm;
+struct store;
+struct store_tx;
+struct loop;
+struct events;
+struct rng;
+struct images;
+struct ctrs;
+struct nets;
+struct Pb__ClusterSpec;
+
+struct swarm_options {
+	struct loop *loop;
+	struct events *events;
+	struct rng *rng;
+	const char *data_root;
+	const char *exec_root;
+	const char *default_advertise_addr;	/* --swarm-default-advertise-addr or NULL */
+	json_t *engine_labels;			/* object of the --label flags, or NULL */
+	json_t *generic_resources;		/* array of --node-generic-resource, or NULL */
+	struct images *images;
+	struct ctrs *ctrs;
+	struct nets *nets;
+};
+
+/*
+ * Read what is on disk and, if the node is part of a swarm, take it up again: a manager's raft
+ * log is replayed before the call returns, its tasks are reconciled with the containers that run.
+ * Only an unreadable state directory is an error.
+ */
+int swarm_open(const struct swarm_options *opt, struct swarm **ret, struct err *err);
+/* Stops taking part; containers go on. Frees. NULL is fine. */
+void swarm_close(struct swarm *swarm);
+
+enum swarm_state {
+	SWARM_INACTIVE,	/* "inactive" */
+	SWARM_PENDING,	/* "pending": joining or waiting for a leader */
+	SWARM_ACTIVE,	/* "active" */
+	SWARM_ERROR,	/* "error": swarm_error() says why */
+	SWARM_LOCKED,	/* "locked": waits for the unlock key */
+};
+
+enum swarm_state swarm_state(const struct swarm *swarm);
+/* The word /info and /_ping use. */
+const char *swarm_state_name(const struct swarm *swarm);
+const char *swarm_error(const struct swarm *swarm);
+bool swarm_is_manager(const struct swarm *swarm);
+/* Empty strings outside a swarm. */
+const char *swarm_node_id(const struct swarm *swarm);
+const char *swarm_node_addr(const struct swarm *swarm);
+/* /info's Swarm.RemoteManagers: a new array of {NodeID, Addr}. */
+json_t *swarm_remote_managers(const struct swarm *swarm);
+
+struct swarm_init_options {
+	const char *listen_addr;	/* "0.0.0.0:2377" when NULL or empty */
+	const char *advertise_addr;	/* address, address:port or interface; NULL: guess */
+	const char *data_path_addr;	/* address or interface; NULL: the advertise address */
+	uint32_t data_path_port;	/* 0: 4789 */
+	const char *const *default_addr_pool; /* NULL-terminated CIDRs, or NULL: 10.0.0.0/8 */
+	uint32_t subnet_size;		/* 0: 24 */
+	bool force_new_cluster;
+	bool autolock_managers;
+	const char *availability;	/* "active" (also NULL, ""), "pause", "drain" */
+	const struct Pb__ClusterSpec *spec; /* may be NULL: defaults */
+};
+
+typedef void (*swarm_done)(const struct err *err /* NULL: well */, void *arg);
+
+/*
+ * Start a swarm of one manager, or with force_new_cluster take the manager that this node is as
+ * the only member. done: well once the cluster object is committed and this node is ready.
+ * Errors: -EUNATCH or -EINVAL with dockerd's sentence, nothing changed.
+ */
+void swarm_init(struct swarm *swarm, const struct swarm_init_options *opt, swarm_done done, void *arg);
+/* Leave: stop the node's tasks, forget state and certificates. A manager needs force. */
+void swarm_leave(struct swarm *swarm, bool force, swarm_done done, void *arg);
+
+/*
+ * The replicated store, for reading; NULL unless this node is an active manager with a leader.
+ * Valid until control returns to the loop.
+ */
+struct store *swarm_store(struct swarm *swarm);
+/*
+ * swarm_store(), or NULL with *err as dockerd's sentence for a node that is no manager (-EUNATCH,
+ * 503): "This node is not a swarm manager. Use \"docker swarm init\" …".
+ */
+struct store *swarm_store_or_err(struct swarm *swarm, struct err *err);
+
+/*
+ * Change the store: build(tx, arg, &err) stages changes once it is this writer's turn, reading
+ * through the transaction; if it returns negative its changes are dropped and done gets the
+ * error. done(NULL) comes when the changes are durable on a quorum and applied. Writers queue;
+ * those that wait for one fsync share the next raft entry. done may be NULL.
+ */
+typedef int (*swarm_build)(struct store_tx *tx, void *arg, struct err *err);
+void swarm_write(struct swarm *swarm, swarm_build build, swarm_done done, void *arg);
+
+/* A generator of identifiers for builders; not for secrets. */
+struct rng *swarm_rng(struct swarm *swarm);
