@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kselftest_harness.h"
+
+#include "node/template.h"
+
+static const struct template_label labels[] = {{"tier", "front"}};
+static const struct template_context ctx = {
+	.service_name = "web",
+	.service_labels = labels,
+	.n_service_labels = 1,
+	.node_hostname = "n1",
+	.task_slot = "3",
+};
+
+TEST(expansions)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{"", ""},
+		{"plain {not} one", "plain {not} one"},
+		{"{{.Service.Name}}-{{.Task.Slot}}@{{ .Node.Hostname }}", "web-3@n1"},
+		{"{{index .Service.Labels \"tier\"}}", "front"},
+		{"{{index .Service.Labels \"none\"}}", ""},
+		{"{{.Task.ID}}", ""},
+		{"{{.Nope}}", NULL},
+		{"{{index .Service.Labels \"}}", NULL},
+		{"{{.Service.Name", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct buf out = BUF_INIT;
+		struct err err = ERR_INIT;
+		int rc = template_expand(&ctx, cases[i].in, &out, &err);
+
+		if (cases[i].out) {
+			ASSERT_EQ(0, rc);
+			ASSERT_STREQ(cases[i].out, out.data);
+		} else {
+			ASSERT_EQ(-EINVAL, rc);
+			ASSERT_NE(0, err.msg[0]);
+		}
+		buf_done(&out);
+	}
+}
+
+TEST_HARNESS_MAIN
