@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "api/api.h"
+#include "core/buf.h"
+
+const char *api_query(struct api_call *call, const char *name)
+{
+	return http_query(call->req, name);
+}
+
+bool api_query_bool(struct api_call *call, const char *name, bool dflt)
+{
+	static const char *const falsy[] = {"", "0", "no", "false", "none", "False", "FALSE"};
+	const char *v = api_query(call, name);
+
+	if (!v)
+		return dflt;
+	for (size_t i = 0; i < ARRAY_SIZE(falsy); i++)
+		if (!strcmp(v, falsy[i]))
+			return false;
+	return true;
+}
+
+int api_query_i64(struct api_call *call, const char *name, int64_t dflt, int64_t *ret,
+		  struct err *err)
+{
+	const char *v = api_query(call, name);
+
+	*ret = dflt;
+	if (str_empty(v))
+		return 0;
+	if (parse_i64(v, INT64_MIN, INT64_MAX, ret))
+		return err_set(err, -EINVAL, "invalid value '%s' for the parameter '%s': not a number", v,
+			       name);
+	return 0;
+}
+
+char *api_registry_auth(struct api_call *call)
+{
+	const char *v = http_header(call->req, "X-Registry-Auth");
+
+	return str_empty(v) ? NULL : base64_decode(v, NULL);
+}
+
+void api_call_free(struct api_call *call)
+{
+	free(call->path);
+	free(call);
+}
+
+void api_reply(struct api_call *call, int status, json_t *body)
+{
+	size_t len = 0;
+	char *text = NULL;
+
+	if (body) {
+		_cleanup_buf_ struct buf out = BUF_INIT;
+
+		text = json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
+		buf_str(&out, text ? text : "{}");
+		buf_char(&out, '\n');
+		free(text);
+		text = buf_steal(&out, &len);
+		json_decref(body);
+	}
+	http_reply(call->req, status, text ? "application/json" : NULL, text, len);
+	free(text);
+	api_call_free(call);
+}
+
+void api_reply_err(struct api_call *call, const struct err *err)
+{
+	int status = api_status(err->code);
+
+	api_reply(call, status, status == 304 ? NULL : json_pack("{s:s}", "message", err->msg));
+}
+
+void api_line(struct api_call *call, json_t *line)
+{
+	char *text = json_dumps(line, JSON_COMPACT);
+
+	if (!http_started(call->req))
+		http_start(call->req, 200, "application/json");
+	if (text) {
+		_cleanup_buf_ struct buf out = BUF_INIT;
+
+		buf_printf(&out, "%s\r\n", text);
+		http_write(call->req, out.data, out.len);
+		free(text);
+	}
+	json_decref(line);
+}
+
+void api_end(struct api_call *call)
+{
+	http_end(call->req);
+	api_call_free(call);
+}
+
+void api_end_err(struct api_call *call, const struct err *err)
+{
+	if (!http_started(call->req)) {
+		api_reply_err(call, err);
+		return;
+	}
+	api_line(call, json_pack("{s:{s:s}, s:s}", "errorDetail", "message", err->msg, "error", err->msg));
+	api_end(call);
+}
+
+static void on_body(struct http_req *req, const struct err *err, const char *data, size_t len,
+		    void *arg)
+{
+	struct api_call *call = arg;
+	struct err bad = ERR_INIT;
+	json_error_t jerr;
+	json_t *body = NULL;
+
+	(void)req;
+	if (err) {
+		api_reply_err(call, err);
+		return;
+	}
+	if (len) {
+		body = json_loadb(data, len, 0, &jerr);
+		if (!body) {
+			err_set(&bad, -EINVAL, "invalid JSON: %s (line %d, column %d)", jerr.text,
+				jerr.line, jerr.column);
+			api_reply_err(call, &bad);
+			return;
+		}
+		if (json_is_null(body)) {
+			json_decref(body);
+			body = NULL;
+		}
+		if (body && !json_is_object(body)) {
+			err_set(&bad, -EINVAL, "invalid JSON: the request body is not an object");
+			json_decref(body);
+			api_reply_err(call, &bad);
+			return;
+		}
+	}
+	call->body_fn(call, body);
+	json_decref(body);
+}
+
+void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *body))
+{
+	const char *type = http_header(call->req, "Content-Type");
+	struct err err = ERR_INIT;
+
+	if (http_has_body(call->req) && type && !starts_with(type, "application/json") &&
+	    !starts_with(type, "text/plain")) {
+		err_set(&err, -EINVAL, "unsupported Content-Type header (%s): must be 'application/json'",
+			type);
+		api_reply_err(call, &err);
+		return;
+	}
+	call->body_fn = fn;
+	http_body(call->req, API_BODY_MAX, on_body, call);
+}
+
+char *api_time(int64_t ns, char buf[40])
+{
+	time_t s = ns / 1000000000;
+	int frac = ns % 1000000000;
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&s, &tm);
+	n = strftime(buf, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (frac) {
+		n += snprintf(buf + n, 12, ".%09d", frac);
+		while (buf[n - 1] == '0')
+			n--;
+	}
+	strcpy(buf + n, "Z");
+	return buf;
+}
+
+int api_parse_time(const char *s, int64_t *ret, struct err *err)
+{
+	struct tm tm = {0};
+	const char *end;
+	char *num_end;
+	long long secs;
+	int64_t frac = 0, unit = 100000000, offset = 0;
+
+	secs = strtoll(s, &num_end, 10);
+	if (num_end != s && (*num_end == 0 || *num_end == '.')) {
+		end = num_end;
+	} else {
+		end = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+		if (!end)
+			end = strptime(s, "%Y-%m-%d", &tm);
+		if (!end)
+			return err_set(err, -EINVAL, "invalid time '%s': give seconds since 1970 or RFC 3339", s);
+		secs = timegm(&tm);
+	}
+	if (*end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
+			frac += (*end - '0') * unit;
+	if (*end == 'Z') {
+		end++;
+	} else if (*end == '+' || *end == '-') {
+		int h, m, used = 0;
+
+		if (sscanf(end + 1, "%2d:%2d%n", &h, &m, &used) == 2 && used) {
+			offset = (h * 60 + m) * 60 * (*end == '+' ? 1 : -1);
+			end += 1 + used;
+		}
+	}
+	if (*end || secs < -9000000000ll || secs > 9000000000ll)
+		return err_set(err, -EINVAL, "invalid time '%s': give seconds since 1970 or RFC 3339", s);
+	*ret = (secs - offset) * 1000000000ll + frac;
+	return 0;
+}
