@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine.h"
+
+#include <stdio.h>
+
+#include "core/buf.h"
+#include "disk/file.h"
+#include "loop/events.h"
+#include "loop/loop.h"
+#include "options.h"
+
+/* The engine's ID is made once and kept: clients tell engines apart by it. */
+static int load_id(struct engine *e, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/engine-id", e->options->data_root);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	uint8_t raw[16];
+	char hex[33];
+
+	if (!file_read(path, sizeof(e->id) - 1, &text, NULL) && text.len == 36) {
+		memcpy(e->id, text.data, 37);
+		return 0;
+	}
+	rng_bytes(&e->rng, raw, sizeof(raw));
+	raw[6] = (raw[6] & 0x0f) | 0x40;
+	raw[8] = (raw[8] & 0x3f) | 0x80;
+	hex_encode(hex, raw, sizeof(raw));
+	snprintf(e->id, sizeof(e->id), "%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	return file_write_atomic(path, e->id, 36, 0600, err);
+}
+
+int engine_open(struct engine *e, struct options *options, struct err *err)
+{
+	int rc;
+
+	memset(e, 0, sizeof(*e));
+	e->options = options;
+	rng_seed_os(&e->rng);
+	gethostname(e->hostname, sizeof(e->hostname) - 1);
+	rc = loop_new(0, &e->loop, err);
+	if (rc)
+		return rc;
+	e->events = events_new();
+	rc = load_id(e, err);
+	if (rc)
+		engine_close(e);
+	return rc;
+}
+
+void engine_close(struct engine *e)
+{
+	events_free(e->events);
+	loop_free(e->loop);
+}
