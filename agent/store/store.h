@@ -129,7 +129,7 @@ int64_t store_tx_now_ns(const struct store_tx *tx);
 /*
  * Stage a change. msg is stolen in any case and freed with pb_free(); its type says the kind.
  * create: the ID must be set; -EEXIST when ID or name is taken.
- * update: -ENOENT when it is gone, -EAGAIN "update out of sequence" when meta.version is not that
+ * update: -ENOENT when it is gone, -ESTALE "update out of sequence" when meta.version is not that
  * of the stored object, -EEXIST when the new name is taken.
  */
 int store_tx_create(struct store_tx *tx, void *msg, struct err *err);

@@ -103,7 +103,7 @@ TEST_F(store, versions_and_names_are_checked)
 	stale = pb_clone(store_service(self->s, "s1"));
 	ASSERT_EQ(0, store_tx_update(tx, pb_clone(store_service(self->s, "s1")), &err));
 	EXPECT_EQ(8, store_version(store_service(self->s, "s1")));
-	EXPECT_EQ(-EAGAIN, store_tx_update(tx, stale, &err));
+	EXPECT_EQ(-ESTALE, store_tx_update(tx, stale, &err));
 	EXPECT_EQ(-ENOENT, store_tx_remove(tx, STORE_SERVICE, "s9", &err));
 	store_tx_abort(tx);
 	EXPECT_EQ(7, store_version(store_service(self->s, "s1")));

@@ -181,7 +181,7 @@ int store_tx_update(struct store_tx *tx, void *msg, struct err *err)
 	if (!old)
 		rc = err_set(err, -ENOENT, "%s %s not found", store_kind_name(kind), store_id(msg));
 	else if (store_version(old) != store_version(msg))
-		rc = err_set(err, -EAGAIN, "update out of sequence");
+		rc = err_set(err, -ESTALE, "update out of sequence");
 	if (rc) {
 		pb_free(msg);
 		return rc;
