@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A task as the container that runs it: name, and the body of a container create request.
+ * Pure. Source: moby daemon/cluster/executor/container.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "wire/objects.pb-c.h"
+
+struct container_context {
+	const char *node_id, *node_hostname, *node_os, *node_arch;
+	/* Folder that holds the task's secrets and configs as files named by their object's ID. */
+	const char *files_dir;
+};
+
+/* "service.slot.taskid"; the node's ID stands for the slot of a global task. malloc'd. */
+char *container_name(const Pb__Task *task);
+/*
+ * The body for ctr_create(): a new reference. -EINVAL with a sentence for what cannot be
+ * expressed (a bad template, a runtime that is no container).
+ */
+int container_body(const Pb__Task *task, const struct container_context *ctx, json_t **ret,
+		   struct err *err);
+/* The task's stop grace period in seconds, rounded up; -1 when the spec gives none. */
+int container_stop_timeout(const Pb__Task *task);
