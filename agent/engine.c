@@ -5,6 +5,7 @@
 
 #include "core/buf.h"
 #include "disk/file.h"
+#include "image/image.h"
 #include "loop/events.h"
 #include "loop/loop.h"
 #include "options.h"
@@ -29,6 +30,19 @@ static int load_id(struct engine *e, struct err *err)
 	return file_write_atomic(path, e->id, 36, 0600, err);
 }
 
+static int open_images(struct engine *e, struct err *err)
+{
+	struct images_options opt = {
+		.loop = e->loop,
+		.events = e->events,
+		.data_root = e->options->data_root,
+		.exec_root = e->options->exec_root,
+		.insecure_registries = e->options->insecure_registries.v,
+	};
+
+	return images_open(&opt, &e->images, err);
+}
+
 int engine_open(struct engine *e, struct options *options, struct err *err)
 {
 	int rc;
@@ -42,6 +56,8 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 		return rc;
 	e->events = events_new();
 	rc = load_id(e, err);
+	if (!rc)
+		rc = open_images(e, err);
 	if (rc)
 		engine_close(e);
 	return rc;
@@ -49,6 +65,8 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 
 void engine_close(struct engine *e)
 {
-	events_free(e->events);
+	/* threads may still report to the modules: they end first */
 	loop_free(e->loop);
+	images_free(e->images);
+	events_free(e->events);
 }

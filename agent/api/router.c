@@ -7,6 +7,8 @@
 /* Each resource adds its table here. */
 static const struct api_route *const tables[] = {
 	api_system_routes,
+	api_image_routes,
+	api_build_routes,
 };
 
 /* Whether path (which is cut up in place) is of the pattern's form; fills param. */

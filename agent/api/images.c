@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+/* /images, and what moves them: load, save, pull, push, import. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "image/image.h"
+#include "image/reference.h"
+#include "loop/events.h"
+
+static const char *const list_filters[] = {"before", "dangling", "label", "reference", "since", "until", NULL};
+
+static struct image *find(struct api_call *call, const char *name)
+{
+	struct err err = ERR_INIT;
+	struct image *img = images_find(call->engine->images, name, &err);
+
+	if (!img)
+		api_reply_err(call, &err);
+	return img;
+}
+
+/* "name", "name:tag" or a pattern with '*' against the short names. */
+static bool reference_matches(const struct filters *f, json_t *tags)
+{
+	const char *pattern;
+	json_t *v;
+	size_t i;
+
+	if (!filters_has(f, "reference"))
+		return true;
+	for (size_t n = 0; (pattern = filters_value(f, "reference", n)); n++) {
+		json_array_foreach(tags, i, v) {
+			const char *tag = json_string_value(v), *colon = strrchr(tag, ':');
+			_cleanup_free_ char *name = xstrndup(tag, colon - tag);
+
+			if (!fnmatch(pattern, tag, FNM_PATHNAME) || !fnmatch(pattern, name, FNM_PATHNAME))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void list(struct api_call *call)
+{
+	struct images *images = call->engine->images;
+	struct image *img, *before = NULL, *since = NULL;
+	struct filters *f = NULL;
+	struct err err = ERR_INIT;
+	json_t *out = json_array();
+	bool dangling = false;
+	size_t pos = 0;
+	int rc = api_filters(call, list_filters, &f, &err);
+
+	if (!rc)
+		rc = filters_bool(f, "dangling", false, &dangling, &err);
+	if (!rc && filters_has(f, "before") && !(before = images_find(images, filters_value(f, "before", 0), &err)))
+		rc = err.code;
+	if (!rc && filters_has(f, "since") && !(since = images_find(images, filters_value(f, "since", 0), &err)))
+		rc = err.code;
+	while (!rc && (img = images_next(images, &pos))) {
+		json_t *item, *labels = json_object_get(json_object_get(img->config, "config"), "Labels");
+
+		if (filters_has(f, "dangling") && dangling != !json_array_size(img->refs))
+			continue;
+		if ((before && img->created_ns >= before->created_ns) || (since && img->created_ns <= since->created_ns))
+			continue;
+		item = images_summary(images, img);
+		if (filters_match_labels(f, "label", labels) && reference_matches(f, json_object_get(item, "RepoTags")))
+			json_array_append_new(out, item);
+		else
+			json_decref(item);
+	}
+	filters_free(f);
+	if (rc) {
+		json_decref(out);
+		api_reply_err(call, &err);
+		return;
+	}
+	api_reply(call, 200, out);
+}
+
+static void inspect(struct api_call *call)
+{
+	struct image *img = find(call, call->param[0]);
+
+	if (img)
+		api_reply(call, 200, images_inspect(call->engine->images, img));
+}
+
+static void history(struct api_call *call)
+{
+	struct image *img = find(call, call->param[0]);
+
+	if (img)
+		api_reply(call, 200, images_history(call->engine->images, img));
+}
+
+static void tag(struct api_call *call)
+{
+	const char *repo = api_query(call, "repo"), *tag = api_query(call, "tag");
+	struct image *img = find(call, call->param[0]);
+	_cleanup_free_ char *name = NULL;
+	struct err err = ERR_INIT;
+
+	if (!img)
+		return;
+	name = xasprintf("%s%s%s", repo ? repo : "", str_empty(tag) ? "" : ":", tag ? tag : "");
+	if (images_tag(call->engine->images, img, name, &err))
+		api_reply_err(call, &err);
+	else
+		api_reply(call, 201, NULL);
+}
+
+static void remove_image(struct api_call *call)
+{
+	json_t *report = json_array();
+	struct err err = ERR_INIT;
+
+	if (images_remove(call->engine->images, call->param[0], api_query_bool(call, "force", false), report, &err)) {
+		json_decref(report);
+		api_reply_err(call, &err);
+		return;
+	}
+	api_reply(call, 200, report);
+}
+
+static void prune(struct api_call *call)
+{
+	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
+	struct images *images = call->engine->images;
+	json_t *report = json_array();
+	int64_t before = images_layers_size(images);
+	struct filters *f = NULL;
+	struct err err = ERR_INIT;
+	bool dangling = true;
+	struct image *img;
+	size_t pos = 0;
+	int rc = api_filters(call, allowed, &f, &err);
+
+	if (!rc)
+		rc = filters_bool(f, "dangling", true, &dangling, &err);
+	while (!rc && (img = images_next(images, &pos))) {
+		char id[72];
+
+		if (img->users || (dangling && json_array_size(img->refs)) ||
+		    !filters_match_labels(f, "label", json_object_get(json_object_get(img->config, "config"), "Labels")))
+			continue;
+		strcpy(id, img->id);
+		images_remove(images, id, true, report, NULL);
+	}
+	filters_free(f);
+	if (rc) {
+		json_decref(report);
+		api_reply_err(call, &err);
+		return;
+	}
+	api_reply(call, 200, json_pack("{s:o, s:I}", "ImagesDeleted", report, "SpaceReclaimed",
+				       (json_int_t)(before - images_layers_size(images))));
+}
+
+static void on_line(json_t *line, void *arg)
+{
+	api_line(arg, json_incref(line));
+}
+
+static void on_done(const struct err *err, struct image *img, void *arg)
+{
+	struct api_call *call = arg;
+
+	(void)img;
+	if (err) {
+		api_end_err(call, err);
+		return;
+	}
+	if (!http_started(call->req))
+		http_start(call->req, 200, "application/json");
+	api_end(call);
+}
+
+/* A pipe whose writing side takes the request's body. Returns the reading side. */
+static int body_pipe(struct api_call *call)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC)) {
+		struct err err = ERR_INIT;
+
+		err_errno(&err, -errno, "cannot make a pipe");
+		api_reply_err(call, &err);
+		return -1;
+	}
+	http_body_to_fd(call->req, p[1], NULL, NULL);
+	return p[0];
+}
+
+static void load(struct api_call *call)
+{
+	int fd = body_pipe(call);
+
+	if (fd >= 0)
+		images_load(call->engine->images, fd, api_query_bool(call, "quiet", false), on_line, on_done, call);
+}
+
+static void on_import(const struct err *err, struct image *img, void *arg)
+{
+	if (!err)
+		api_line(arg, json_pack("{s:s}", "status", img->id));
+	on_done(err, img, arg);
+}
+
+static void import(struct api_call *call)
+{
+	const char *repo = api_query(call, "repo"), *tag = api_query(call, "tag");
+	_cleanup_free_ char *ref = NULL;
+	struct reference r;
+	struct err err = ERR_INIT;
+	int fd;
+
+	if (strcmp(api_query(call, "fromSrc"), "-")) {
+		err_set(&err, -EINVAL, "importing from the address %s is not supported: fetch it and use '-'",
+			api_query(call, "fromSrc"));
+		api_reply_err(call, &err);
+		return;
+	}
+	if (!str_empty(repo)) {
+		ref = xasprintf("%s%s%s", repo, str_empty(tag) ? "" : ":", tag ? tag : "");
+		if (reference_parse(ref, &r, &err)) {
+			api_reply_err(call, &err);
+			return;
+		}
+	}
+	fd = body_pipe(call);
+	if (fd >= 0)
+		images_import(call->engine->images, fd, ref, api_query(call, "message"), on_import, call);
+}
+
+static void create(struct api_call *call)
+{
+	const char *from = api_query(call, "fromImage"), *tag = api_query(call, "tag");
+	_cleanup_free_ char *ref = NULL, *auth = NULL;
+	struct reference r;
+	struct err err = ERR_INIT;
+
+	if (!str_empty(api_query(call, "fromSrc"))) {
+		import(call);
+		return;
+	}
+	ref = xasprintf("%s%s%s", from ? from : "", str_empty(tag) ? "" : digest_valid(tag) ? "@" : ":", tag ? tag : "");
+	if (reference_parse(ref, &r, &err)) {
+		api_reply_err(call, &err);
+		return;
+	}
+	auth = api_registry_auth(call);
+	images_pull(call->engine->images, ref, auth, on_line, on_done, call);
+}
+
+static void push(struct api_call *call)
+{
+	const char *tag = api_query(call, "tag");
+	_cleanup_free_ char *ref = xasprintf("%s%s%s", call->param[0], str_empty(tag) ? "" : ":", tag ? tag : ""),
+			*auth = api_registry_auth(call);
+
+	images_push(call->engine->images, ref, auth, on_line, on_done, call);
+}
+
+static void save_names(struct api_call *call, const char *const *names, size_t n)
+{
+	struct err err = ERR_INIT;
+	int p[2];
+
+	if (!n)
+		err_set(&err, -EINVAL, "no image is named");
+	else if (pipe2(p, O_CLOEXEC))
+		err_errno(&err, -errno, "cannot make a pipe");
+	else if (!images_save(call->engine->images, names, n, p[1], &err)) {
+		http_start(call->req, 200, "application/x-tar");
+		http_fd_to_reply(call->req, p[0], NULL, NULL);
+		api_call_free(call);
+		return;
+	} else {
+		close(p[0]);
+	}
+	api_reply_err(call, &err);
+}
+
+static void save(struct api_call *call)
+{
+	const char *names[256];
+	size_t n = 0;
+
+	while (n < ARRAY_SIZE(names) && (names[n] = http_query_nth(call->req, "names", n)))
+		n++;
+	save_names(call, names, n);
+}
+
+static void save_one(struct api_call *call)
+{
+	save_names(call, &call->param[0], 1);
+}
+
+static void search(struct api_call *call)
+{
+	struct err err = ERR_INIT;
+
+	err_set(&err, -EOPNOTSUPP, "searching a registry is not supported: look on its web page");
+	api_reply_err(call, &err);
+}
+
+const struct api_route api_image_routes[] = {
+	{"GET", "/images/json", list},
+	{"GET", "/images/search", search},
+	{"GET", "/images/get", save},
+	{"POST", "/images/load", load},
+	{"POST", "/images/create", create},
+	{"POST", "/images/prune", prune},
+	{"GET", "/images/{name...}/json", inspect},
+	{"GET", "/images/{name...}/history", history},
+	{"GET", "/images/{name...}/get", save_one},
+	{"POST", "/images/{name...}/tag", tag},
+	{"POST", "/images/{name...}/push", push},
+	{"DELETE", "/images/{name...}", remove_image},
+	{0},
+};

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * docker build: buildah runs the Dockerfile behind the classic builder's output. It has a store
+ * of its own below the data root, into which the base images that we hold are put first; the
+ * result comes back as an OCI layout, of which only new layers are unpacked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/wait.h>
+
+#include "disk/file.h"
+#include "image/image_impl.h"
+#include "loop/loop.h"
+
+extern char **environ;
+
+enum { ARGS_MAX = 512 };
+
+struct args {
+	const char *v[ARGS_MAX + 1];
+	char *owned[ARGS_MAX];
+	size_t n, n_owned;
+};
+
+static void arg(struct args *a, const char *s)
+{
+	if (a->n < ARGS_MAX)
+		a->v[a->n++] = s;
+}
+
+static void argf(struct args *a, char *owned)
+{
+	if (a->n_owned < ARGS_MAX)
+		a->owned[a->n_owned++] = owned;
+	arg(a, owned);
+}
+
+static void args_done(struct args *a)
+{
+	for (size_t i = 0; i < a->n_owned; i++)
+		free(a->owned[i]);
+}
+
+static void buildah(struct args *a, struct image_job *job)
+{
+	arg(a, "buildah");
+	arg(a, "--root");
+	argf(a, xasprintf("%s/buildah", job->root));
+	arg(a, "--runroot");
+	argf(a, xasprintf("%s/buildah", job->images->exec_root));
+	arg(a, "--storage-driver");
+	arg(a, "overlay");
+}
+
+static int run_quiet(struct args *a, struct image_job *job, const char *what, struct buf *out)
+{
+	_cleanup_buf_ struct buf errors = BUF_INIT;
+	int rc;
+
+	a->v[a->n] = NULL;
+	rc = run_program(a->v, NULL, out, &errors);
+	args_done(a);
+	if (rc < 0)
+		return err_errno(&job->err, rc, "cannot run buildah");
+	if (rc)
+		return err_set(&job->err, -EIO, "cannot %s: %.800s", what, errors.data);
+	return 0;
+}
+
+static void stream(struct image_job *job, const char *text)
+{
+	image_job_line(job, json_pack("{s:s}", "stream", text));
+}
+
+/* Give buildah an image of ours under the name that FROM uses. */
+static int offer_base(struct image_job *job, const char *name, const char *id, json_t *config)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	char *dir = tmp_dir(job->root, "base", &job->err);
+	struct args a = {0}, tag = {0};
+	struct reference r;
+	int rc;
+
+	if (!dir)
+		return job->err.code;
+	rc = export_layout(job->root, id, config, dir, &job->err);
+	if (!rc) {
+		buildah(&a, job);
+		arg(&a, "pull");
+		arg(&a, "--quiet");
+		argf(&a, xasprintf("oci:%s", dir));
+		rc = run_quiet(&a, job, "hand the base image to buildah", &out);
+	}
+	if (!rc) {
+		out.data[strcspn(out.data, "\n")] = 0;
+		reference_parse(name, &r, NULL);
+		buildah(&tag, job);
+		arg(&tag, "tag");
+		arg(&tag, out.data);
+		argf(&tag, xasprintf("%s:%s", r.name, r.tag));
+		rc = run_quiet(&tag, job, "name the base image", NULL);
+	}
+	dir_remove_tree(dir, NULL);
+	free(dir);
+	return rc;
+}
+
+static const char *str(json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+/* Hand over those of our images that a FROM of the Dockerfile names. */
+static int offer_bases(struct image_job *job, const char *dockerfile)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int rc = file_read(dockerfile, 1 << 20, &text, &job->err);
+
+	for (char *save, *line = rc ? NULL : strtok_r(text.data, "\n", &save); line && !rc;
+	     line = strtok_r(NULL, "\n", &save)) {
+		_cleanup_free_ char *full = NULL;
+		char *word, *in;
+		struct reference r;
+		json_t *base;
+
+		word = strtok_r(line, " \t\r", &in);
+		if (!word || strcasecmp(word, "FROM"))
+			continue;
+		while ((word = strtok_r(NULL, " \t\r", &in)) && starts_with(word, "--"))
+			;
+		if (!word || reference_parse(word, &r, NULL))
+			continue;
+		full = xasprintf("%s:%s", r.name, r.tag);
+		base = json_object_get(json_object_get(job->build, "images"), full);
+		if (base)
+			rc = offer_base(job, full, str(base, "id"), json_object_get(base, "config"));
+	}
+	return rc;
+}
+
+/*
+ * buildah says "STEP 1/2: FROM alpine", and for several stages "[1/2] STEP 1/2: …"; the classic
+ * builder says "Step 1/2 : FROM alpine".
+ */
+static void say_line(struct image_job *job, char *line)
+{
+	unsigned int i, n;
+	int used = 0;
+	char *at = strstr(line, "STEP ");
+
+	if (at && (at == line || line[0] == '[') && sscanf(at, "STEP %u/%u: %n", &i, &n, &used) == 2 && used) {
+		char *text = xasprintf("Step %u/%u : %s\n", i, n, at + used);
+
+		stream(job, text);
+		free(text);
+	} else if (starts_with(line, "--> ") || starts_with(line, "COMMIT") || starts_with(line, "Getting image source") ||
+		   starts_with(line, "Copying ") || starts_with(line, "Writing manifest") ||
+		   starts_with(line, "Storing signatures") || starts_with(line, "Successfully tagged")) {
+		return;
+	} else {
+		char *text = xasprintf("%s\n", line);
+
+		stream(job, text);
+		free(text);
+	}
+}
+
+static void say_lines(struct image_job *job, struct buf *b, bool all)
+{
+	char *nl;
+
+	while ((nl = memchr(b->data, '\n', b->len))) {
+		*nl = 0;
+		say_line(job, b->data);
+		buf_consume(b, nl - b->data + 1);
+	}
+	if (all && b->len) {
+		say_line(job, b->data);
+		buf_reset(b);
+	}
+}
+
+/* Run buildah bud, passing on what it says as it says it. last gets its last error line. */
+static int run_build_program(struct image_job *job, struct args *a, struct buf *last)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT, errors = BUF_INIT;
+	posix_spawn_file_actions_t fa;
+	int p_out[2], p_err[2], status, rc;
+	pid_t pid;
+
+	a->v[a->n] = NULL;
+	if (pipe2(p_out, O_CLOEXEC))
+		return -errno;
+	if (pipe2(p_err, O_CLOEXEC)) {
+		rc = -errno;
+		close(p_out[0]);
+		close(p_out[1]);
+		return rc;
+	}
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&fa, p_out[1], 1);
+	posix_spawn_file_actions_adddup2(&fa, p_err[1], 2);
+	rc = -posix_spawnp(&pid, a->v[0], &fa, NULL, (char *const *)a->v, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	close(p_out[1]);
+	close(p_err[1]);
+	while (!rc) {
+		struct pollfd p[2] = {{p_out[0], POLLIN, 0}, {p_err[0], POLLIN, 0}};
+		char chunk[8192];
+		ssize_t n;
+
+		if (p_out[0] < 0 && p_err[0] < 0)
+			break;
+		if (poll(p, 2, -1) < 0)
+			continue;
+		for (int i = 0; i < 2; i++) {
+			struct buf *b = i ? &errors : &out;
+			int *fd = i ? &p_err[0] : &p_out[0];
+
+			if (!p[i].revents)
+				continue;
+			n = read(*fd, chunk, sizeof(chunk));
+			if (n <= 0) {
+				close(steal_fd(*fd));
+				continue;
+			}
+			buf_add(b, chunk, n);
+			if (!i)
+				say_lines(job, &out, false);
+			else if (b->len > 65536)
+				buf_consume(b, b->len - 32768);
+		}
+	}
+	util_closep(&p_out[0]);
+	util_closep(&p_err[0]);
+	if (rc)
+		return err_errno(&job->err, rc, "cannot run buildah");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	say_lines(job, &out, true);
+	buf_add(last, errors.data, errors.len);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void object_args(struct args *a, const char *flag, json_t *object)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(object, key, v) {
+		arg(a, flag);
+		argf(a, json_is_string(v) ? xasprintf("%s=%s", key, json_string_value(v)) : xstrdup(key));
+	}
+}
+
+/* The last line of an error text that says something. */
+static const char *last_line(struct buf *b)
+{
+	char *nl;
+
+	while (b->len && b->data[b->len - 1] == '\n')
+		b->data[--b->len] = 0;
+	nl = strrchr(b->data, '\n');
+	return nl ? nl + 1 : b->data;
+}
+
+static int bring_back(struct image_job *job, const char *dir, const char *iidfile)
+{
+	_cleanup_free_ char *layout = xasprintf("%s/out", dir);
+	_cleanup_buf_ struct buf iid = BUF_INIT;
+	struct args a = {0};
+	json_t *tags = json_object_get(job->build, "tags"), *v;
+	struct reference r;
+	char *text;
+	size_t i;
+	int rc = file_read(iidfile, 200, &iid, &job->err);
+
+	if (rc)
+		return rc;
+	buildah(&a, job);
+	arg(&a, "push");
+	arg(&a, "--quiet");
+	arg(&a, "--disable-compression");
+	arg(&a, iid.data);
+	argf(&a, xasprintf("oci:%s:image", layout));
+	rc = run_quiet(&a, job, "take the image from buildah", NULL);
+	if (!rc)
+		rc = import_dir(job->root, layout, &job->found, &job->n_found, &job->err);
+	if (rc)
+		return rc;
+	image_job_line(job, json_pack("{s:{s:s}}", "aux", "ID", job->found[0].id));
+	text = xasprintf("Successfully built %.12s\n", job->found[0].id + 7);
+	stream(job, text);
+	free(text);
+	json_array_foreach(tags, i, v) {
+		reference_parse(json_string_value(v), &r, NULL);
+		json_array_append_new(job->found[0].refs, json_sprintf("%s:%s", r.name, r.tag));
+		text = xasprintf("Successfully tagged %s:%s\n", reference_familiar(&r), r.tag);
+		stream(job, text);
+		free(text);
+	}
+	return 0;
+}
+
+static int build_in(struct image_job *job, const char *dir)
+{
+	_cleanup_free_ char *context = xasprintf("%s/context", dir), *iidfile = xasprintf("%s/iid", dir), *file = NULL;
+	_cleanup_buf_ struct buf errors = BUF_INIT;
+	const char *dockerfile = str(job->build, "dockerfile"), *target = str(job->build, "target"),
+		   *network = str(job->build, "network");
+	struct args a = {0};
+	int rc = dir_make(context, 0755, &job->err);
+
+	if (!rc)
+		rc = tar_unpack(job->fd, context, false, NULL, &job->err);
+	if (rc)
+		return rc;
+	file = xasprintf("%s/%s", context, dockerfile);
+	if (strstr(dockerfile, "..") || access(file, R_OK))
+		return err_set(&job->err, -EINVAL, "Cannot locate specified Dockerfile: %s", dockerfile);
+	rc = offer_bases(job, file);
+	if (rc)
+		return rc;
+	buildah(&a, job);
+	arg(&a, "bud");
+	arg(&a, "--isolation=chroot");
+	arg(&a, "--pull=false");
+	arg(&a, "--format=docker");
+	arg(&a, "--layers=true");
+	arg(&a, "--iidfile");
+	arg(&a, iidfile);
+	arg(&a, "-f");
+	arg(&a, file);
+	if (json_is_true(json_object_get(job->build, "no_cache")))
+		arg(&a, "--no-cache");
+	if (!str_empty(target)) {
+		arg(&a, "--target");
+		arg(&a, target);
+	}
+	if (!str_empty(network) && strcmp(network, "default")) {
+		arg(&a, "--network");
+		arg(&a, network);
+	}
+	object_args(&a, "--build-arg", json_object_get(job->build, "build_args"));
+	object_args(&a, "--label", json_object_get(job->build, "labels"));
+	arg(&a, context);
+	rc = run_build_program(job, &a, &errors);
+	args_done(&a);
+	if (rc > 0) {
+		const char *why = last_line(&errors);
+
+		return err_set(&job->err, -EIO, "%s", starts_with(why, "Error: ") ? why + 7 : why);
+	}
+	return rc ? rc : bring_back(job, dir, iidfile);
+}
+
+static int run_build(struct image_job *job)
+{
+	char *dir = tmp_dir(job->root, "build", &job->err);
+	int rc;
+
+	if (!dir)
+		return job->err.code;
+	rc = build_in(job, dir);
+	dir_remove_tree(dir, NULL);
+	free(dir);
+	return rc;
+}
+
+/* Our named images are what FROM may mean: all are offered by name, those in use are handed over. */
+static json_t *possible_bases(struct images *images)
+{
+	json_t *out = json_object();
+	struct image *img;
+	const char *ref;
+
+	map_for_each(&images->by_ref, ref, img)
+		json_object_set_new(out, ref, json_pack("{s:s, s:s, s:o}", "name", ref, "id", img->id, "config",
+							json_deep_copy(img->config)));
+	return out;
+}
+
+void images_build(struct images *images, const struct image_build *b, int fd, image_progress progress,
+		  image_done done, void *arg)
+{
+	struct image_job *job = xcalloc(1, sizeof(*job));
+	json_t *tags = json_array();
+
+	*job = (struct image_job){.images = images, .fd = fd, .progress = progress, .done = done, .arg = arg, .run = run_build};
+	for (const char *const *t = b->tags; t && *t; t++)
+		json_array_append_new(tags, json_string(*t));
+	job->build = json_pack("{s:s, s:o, s:b, s:o}", "dockerfile", b->dockerfile ? b->dockerfile : "Dockerfile", "tags",
+			       tags, "no_cache", b->no_cache, "images", possible_bases(images));
+	if (b->target)
+		json_object_set_new(job->build, "target", json_string(b->target));
+	if (b->network)
+		json_object_set_new(job->build, "network", json_string(b->network));
+	if (b->build_args)
+		json_object_set_new(job->build, "build_args", json_deep_copy(b->build_args));
+	if (b->labels)
+		json_object_set_new(job->build, "labels", json_deep_copy(b->labels));
+	image_job_start(job);
+}

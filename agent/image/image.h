@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images: blobs by digest, layers unpacked once and shared, names.
+ *
+ *   <data_root>/image/blobs/sha256/HEX   configurations, and layers as uncompressed tars by diff ID
+ *   <data_root>/image/images.json        names, and for each image what is known beside its config
+ *   <data_root>/overlay/HEX16/           a layer's content, by its diff ID
+ *
+ * An image's ID is the digest of its configuration. Blobs and layers are written beside and
+ * renamed, so that an interrupted pull or load leaves no half image. All calls on the loop's
+ * thread; what takes long runs on a thread of its own.
+ * Source: the OCI image specification; moby image/spec.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/list.h"
+#include "core/map.h"
+
+struct loop;
+struct events;
+struct images;
+
+struct images_options {
+	struct loop *loop;
+	struct events *events;
+	const char *data_root, *exec_root;
+	char **insecure_registries;	/* NULL-terminated or NULL */
+};
+
+struct image {
+	char id[72];		/* "sha256:…" */
+	json_t *config;		/* the OCI configuration */
+	json_t *refs;		/* array: "docker.io/library/alpine:latest" */
+	json_t *digests;	/* array: "docker.io/library/alpine@sha256:…" */
+	int64_t created_ns, size;
+	unsigned int users;	/* containers */
+};
+
+int images_open(const struct images_options *opt, struct images **ret, struct err *err);
+void images_free(struct images *images);
+
+/* By name, ID or unique prefix of an ID. Borrowed. -ENOENT "No such image: x:latest". */
+struct image *images_find(struct images *images, const char *ref, struct err *err);
+/* In no particular order: start with pos 0; NULL at the end. */
+struct image *images_next(struct images *images, size_t *pos);
+const char *image_id(const struct image *img);
+json_t *image_config(const struct image *img);	/* borrowed */
+/* Append "top:…:bottom", folders for overlayfs' lowerdir option. */
+void image_lowerdirs(struct images *images, const struct image *img, struct buf *ret);
+/* A container uses the image. */
+void image_get(struct image *img);
+void image_put(struct image *img);
+
+/* ref must be a name. */
+int images_tag(struct images *images, struct image *img, const char *ref, struct err *err);
+/*
+ * Docker's rmi: untag, and delete with the last name. Appends {"Untagged": …}, {"Deleted": …}.
+ * -EBUSY with dockerd's sentence when a container uses it.
+ */
+int images_remove(struct images *images, const char *ref, bool force, json_t *report, struct err *err);
+json_t *images_summary(struct images *images, const struct image *img);
+json_t *images_inspect(struct images *images, const struct image *img);
+json_t *images_history(struct images *images, const struct image *img);
+int64_t images_layers_size(struct images *images);
+size_t images_count(struct images *images);
+
+/* progress gets JSON lines (borrowed) of Docker's streams; done is called last. */
+typedef void (*image_progress)(json_t *line, void *arg);
+typedef void (*image_done)(const struct err *err /* NULL: well */, struct image *img, void *arg);
+
+/* Read a Docker or OCI archive from fd (taken over). */
+void images_load(struct images *images, int fd, bool quiet, image_progress progress, image_done done,
+		 void *arg);
+/* Make an image of one layer of a tar (docker import). ref may be NULL. changes: Dockerfile lines. */
+void images_import(struct images *images, int fd, const char *ref, const char *message,
+		   image_done done, void *arg);
+/* Write an archive of the named images to fd (taken over). names is borrowed for the call. */
+int images_save(struct images *images, const char *const *names, size_t n, int fd, struct err *err);
+/* auth: decoded X-Registry-Auth JSON or NULL. */
+void images_pull(struct images *images, const char *ref, const char *auth, image_progress progress,
+		 image_done done, void *arg);
+void images_push(struct images *images, const char *ref, const char *auth, image_progress progress,
+		 image_done done, void *arg);
+
+struct image_build {
+	const char *dockerfile;		/* path in the context; NULL: Dockerfile */
+	const char *const *tags;	/* NULL-terminated, or NULL */
+	json_t *build_args, *labels;	/* objects or NULL */
+	const char *target, *network;	/* or NULL */
+	bool no_cache, quiet;
+};
+/* context: a tar, compressed or not, from fd (taken over). */
+void images_build(struct images *images, const struct image_build *b, int fd, image_progress progress,
+		  image_done done, void *arg);

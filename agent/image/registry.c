@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+/* docker pull and push: skopeo talks to the registry, an OCI layout is what passes between. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "disk/file.h"
+#include "image/image_impl.h"
+#include "loop/loop.h"
+
+/* "user:password" of X-Registry-Auth's JSON, or NULL. */
+static char *credentials(const char *auth)
+{
+	json_t *doc = auth ? json_loads(auth, 0, NULL) : NULL;
+	const char *user = json_string_value(json_object_get(doc, "username")),
+		   *password = json_string_value(json_object_get(doc, "password"));
+	char *out = !str_empty(user) ? xasprintf("%s:%s", user, password ? password : "") : NULL;
+
+	json_decref(doc);
+	return out;
+}
+
+static bool insecure(struct images *images, const char *name)
+{
+	size_t n = strcspn(name, "/");
+
+	if (!strncmp(name, "localhost", 9) || !strncmp(name, "127.", 4))
+		return true;
+	for (char **r = images->insecure_registries; r && *r; r++)
+		if (strlen(*r) == n && !strncmp(*r, name, n))
+			return true;
+	return false;
+}
+
+/* The end of a logfmt value: its escapes undone, its closing quote dropped. */
+static void unquote(char *s)
+{
+	char *d = s;
+
+	for (; *s && *s != '"'; s++) {
+		if (*s == '\\' && s[1])
+			s++;
+		*d++ = *s;
+	}
+	*d = 0;
+}
+
+/* The reason that skopeo gave, as dockerd would put it. */
+static int registry_error(struct image_job *job, const struct buf *text)
+{
+	_cleanup_free_ char *line = xstrndup(text->data, text->len);
+	char *msg = strstr(line, "msg=\"");
+	struct reference r;
+
+	reference_parse(job->ref, &r, NULL);
+	if (msg)
+		memmove(line, msg + 5, strlen(msg + 5) + 1);
+	line[strcspn(line, "\n")] = 0;
+	unquote(line);
+	if (strstr(line, "manifest unknown") || strstr(line, "name unknown"))
+		return err_set(&job->err, -ENOENT, "manifest for %s not found: manifest unknown: manifest unknown",
+			       job->text);
+	if (strstr(line, "unauthorized") || strstr(line, "authentication required") || strstr(line, "denied"))
+		return err_set(&job->err, -ENOENT, "pull access denied for %s, repository does not exist or may "
+			       "require 'docker login': denied: requested access to the resource is denied",
+			       reference_familiar(&r));
+	return err_set(&job->err, -EIO, "the registry of %s cannot be used: %s", job->text, line);
+}
+
+static void status(struct image_job *job, const char *id, const char *fmt, const char *arg)
+{
+	json_t *line = json_object();
+
+	json_object_set_new(line, "status", json_sprintf(fmt, arg));
+	if (id)
+		json_object_set_new(line, "id", json_string(id));
+	image_job_line(job, line);
+}
+
+/* The digest of the manifest that a layout's index names. */
+static void index_digest(const char *dir, char ret[DIGEST_SIZE])
+{
+	_cleanup_free_ char *path = xasprintf("%s/index.json", dir);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *d = NULL;
+	json_t *doc = NULL;
+
+	ret[0] = 0;
+	if (!file_read(path, 1 << 20, &text, NULL))
+		doc = json_loadb(text.data, text.len, 0, NULL);
+	d = json_string_value(json_object_get(json_array_get(json_object_get(doc, "manifests"), 0), "digest"));
+	if (d && digest_valid(d))
+		strcpy(ret, d);
+	json_decref(doc);
+}
+
+static int run_pull(struct image_job *job)
+{
+	_cleanup_free_ char *creds = credentials(job->auth), *from = xasprintf("docker://%s", job->ref), *to = NULL;
+	_cleanup_free_ char *digest_file = NULL;
+	_cleanup_buf_ struct buf errors = BUF_INIT, digest_text = BUF_INIT;
+	char *dir = tmp_dir(job->root, "pull", &job->err), digest[DIGEST_SIZE] = "";
+	const char *argv[16];
+	struct reference r;
+	int n = 0, rc;
+
+	if (!dir)
+		return job->err.code;
+	reference_parse(job->ref, &r, NULL);
+	status(job, r.tag[0] ? r.tag : r.digest, "Pulling from %s", strchr(r.name, '/') + 1);
+	to = xasprintf("oci:%s/layout:image", dir);
+	digest_file = xasprintf("%s/digest", dir);
+	argv[n++] = "skopeo";
+	argv[n++] = "--override-os=linux";
+	argv[n++] = "--insecure-policy";
+	argv[n++] = "copy";
+	argv[n++] = "--quiet";
+	argv[n++] = "--digestfile";
+	argv[n++] = digest_file;
+	if (insecure(job->images, r.name))
+		argv[n++] = "--src-tls-verify=false";
+	if (creds) {
+		argv[n++] = "--src-creds";
+		argv[n++] = creds;
+	}
+	argv[n++] = from;
+	argv[n++] = to;
+	argv[n] = NULL;
+	rc = run_program(argv, NULL, NULL, &errors);
+	if (rc < 0)
+		rc = err_errno(&job->err, rc, "cannot run skopeo");
+	else if (rc)
+		rc = registry_error(job, &errors);
+	free(steal_ptr(to));
+	to = xasprintf("%s/layout", dir);
+	if (!rc)
+		rc = import_dir(job->root, to, &job->found, &job->n_found, &job->err);
+	if (!rc) {
+		struct imported *im = &job->found[0];
+
+		if (!file_read(digest_file, 100, &digest_text, NULL) && digest_valid(digest_text.data))
+			strcpy(digest, digest_text.data);
+		else
+			index_digest(to, digest);
+		json_decref(im->refs);
+		im->refs = r.tag[0] ? json_pack("[o]", json_sprintf("%s:%s", r.name, r.tag)) : json_array();
+		im->repo_digest = digest[0] ? xasprintf("%s@%s", r.name, digest) : NULL;
+		status(job, NULL, "Digest: %s", digest);
+		status(job, NULL, job->image && !strcmp(job->image->id, im->id) ? "Status: Image is up to date for %s"
+									       : "Status: Downloaded newer image for %s", job->text);
+	}
+	dir_remove_tree(dir, NULL);
+	free(dir);
+	return rc;
+}
+
+/* Both ways begin with a name that must be whole. */
+static struct image_job *new_job(struct images *images, const char *ref, const char *auth, image_progress progress,
+				 image_done done, void *arg, int (*run)(struct image_job *))
+{
+	struct image_job *job = xcalloc(1, sizeof(*job));
+	struct reference r;
+
+	*job = (struct image_job){.images = images, .fd = -1, .progress = progress, .done = done, .arg = arg, .run = run};
+	job->auth = xstrdup(auth);
+	if (!reference_parse(ref, &r, &job->err)) {
+		job->ref = xasprintf("%s%s%s", r.name, r.digest[0] ? "@" : ":", r.digest[0] ? r.digest : r.tag);
+		job->text = xasprintf("%s%s%s", reference_familiar(&r), r.digest[0] ? "@" : ":", r.digest[0] ? r.digest : r.tag);
+	}
+	return job;
+}
+
+static int run_refused(struct image_job *job)
+{
+	return job->err.code;
+}
+
+void images_pull(struct images *images, const char *ref, const char *auth, image_progress progress,
+		 image_done done, void *arg)
+{
+	struct image_job *job = new_job(images, ref, auth, progress, done, arg, run_pull);
+
+	if (!job->ref) {
+		job->run = run_refused;
+	} else {
+		job->image = images_find(images, job->text, NULL);
+		if (job->image)
+			image_get(job->image);
+	}
+	image_job_start(job);
+}
+
+static int run_push(struct image_job *job)
+{
+	_cleanup_free_ char *creds = credentials(job->auth), *to = xasprintf("docker://%s", job->ref), *from = NULL;
+	_cleanup_buf_ struct buf errors = BUF_INIT;
+	char *dir = tmp_dir(job->root, "push", &job->err);
+	const char *argv[16];
+	struct reference r;
+	int n = 0, rc;
+
+	if (!dir)
+		return job->err.code;
+	reference_parse(job->ref, &r, NULL);
+	status(job, NULL, "The push refers to repository [%s]", r.name);
+	rc = export_layout(job->root, job->image->id, job->config, dir, &job->err);
+	from = xasprintf("oci:%s", dir);
+	argv[n++] = "skopeo";
+	argv[n++] = "--insecure-policy";
+	argv[n++] = "copy";
+	argv[n++] = "--quiet";
+	argv[n++] = "--format=v2s2";
+	if (insecure(job->images, r.name))
+		argv[n++] = "--dest-tls-verify=false";
+	if (creds) {
+		argv[n++] = "--dest-creds";
+		argv[n++] = creds;
+	}
+	argv[n++] = from;
+	argv[n++] = to;
+	argv[n] = NULL;
+	if (!rc) {
+		rc = run_program(argv, NULL, NULL, &errors);
+		if (rc < 0)
+			rc = err_errno(&job->err, rc, "cannot run skopeo");
+		else if (rc)
+			rc = registry_error(job, &errors);
+	}
+	if (!rc)
+		status(job, NULL, "%s: pushed", r.tag);
+	dir_remove_tree(dir, NULL);
+	free(dir);
+	return rc;
+}
+
+void images_push(struct images *images, const char *ref, const char *auth, image_progress progress,
+		 image_done done, void *arg)
+{
+	struct image_job *job = new_job(images, ref, auth, progress, done, arg, run_push);
+
+	job->image = job->ref ? images_find(images, job->text, NULL) : NULL;
+	if (job->image) {
+		image_get(job->image);
+		job->config = json_deep_copy(job->image->config);
+	} else {
+		if (job->ref)
+			err_set(&job->err, -ENOENT, "An image does not exist locally with the tag: %s", job->text);
+		job->run = run_refused;
+	}
+	image_job_start(job);
+}

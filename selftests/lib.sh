@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For end-to-end tests, to be sourced: a lab of nodes (scripts/lab.sh), TAP, and the assertion
+# that nothing is left behind.
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+LAB=$(mktemp -d /run/swarm-lab.XXXXXX)
+. scripts/lab.sh
+set -u
+n_tests=0 n_failed=0
+
+# usage: check DESCRIPTION COMMAND…
+check() {
+	local what=$1 out
+	shift
+	n_tests=$((n_tests + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n_tests - $what"
+	else
+		n_failed=$((n_failed + 1))
+		echo "not ok $n_tests - $what"
+		printf '%s\n' "$out" | tail -20 | sed 's/^/# /'
+	fi
+}
+
+# The output of a command holds a text. usage: says TEXT COMMAND…
+says() {
+	local text=$1 out
+	shift
+	out=$("$@" 2>&1)
+	printf '%s\n' "$out"
+	[[ $out == *"$text"* ]]
+}
+
+# A command fails and says why. usage: refuses TEXT COMMAND…
+refuses() {
+	local text=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		echo "it did not fail: $out"
+		return 1
+	fi
+	printf '%s\n' "$out"
+	[[ $out == *"$text"* ]]
+}
+
+equals() { # WANT COMMAND…
+	local want=$1 out
+	shift
+	out=$("$@" 2>&1)
+	echo "want: $want, got: $out"
+	[ "$out" = "$want" ]
+}
+
+# The alpine image of scripts/mkbase, made once a machine.
+base_image() {
+	local cache=/var/tmp/swarm-agent-base.tar
+	[ -e $cache ] && [ $cache -nt scripts/mkbase ] || { scripts/mkbase $cache.$$ && mv $cache.$$ $cache; }
+	d "$1" load -q -i $cache > /dev/null
+}
+
+finish() {
+	trap - EXIT
+	lab_down
+	echo "1..$n_tests"
+	[ $n_failed = 0 ]
+	exit
+}
+
+trap 'lab_down' EXIT
+lab_up || { echo "not ok - cannot set up the lab"; exit 1; }
