@@ -106,7 +106,7 @@ agent_stop() {
 d() {
 	local n=$1
 	shift
-	DOCKER_BUILDKIT=0 docker -H "unix://$(node_sock "$n")" "$@"
+	DOCKER_BUILDKIT=0 command docker -H "unix://$(node_sock "$n")" "$@"
 }
 
 # What an agent left behind on a node: prints it and fails, or prints nothing.

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "disk/file.h"
+#include "disk/mount.h"
 #include "image/image_impl.h"
 #include "loop/events.h"
 #include "loop/loop.h"
@@ -101,6 +102,14 @@ static int load(struct images *images, struct err *err)
 	return 0;
 }
 
+/* buildah leaves its store mounted. */
+static void detach_buildah(struct images *images)
+{
+	_cleanup_free_ char *path = xasprintf("%s/buildah", images->root);
+
+	mount_detach_tree(path, NULL);
+}
+
 int images_open(const struct images_options *opt, struct images **ret, struct err *err)
 {
 	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp", opt->data_root),
@@ -114,6 +123,7 @@ int images_open(const struct images_options *opt, struct images **ret, struct er
 	images->root = xstrdup(opt->data_root);
 	images->exec_root = xstrdup(opt->exec_root);
 	images->insecure_registries = opt->insecure_registries;
+	detach_buildah(images);
 	rc = dir_remove_tree(tmp, err);
 	if (!rc)
 		rc = dir_make(tmp, 0700, err);
@@ -138,6 +148,7 @@ void images_free(struct images *images)
 
 	if (!images)
 		return;
+	detach_buildah(images);
 	map_for_each(&images->by_id, id, img)
 		image_free(img);
 	map_done(&images->by_id);

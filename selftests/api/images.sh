@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Images with the docker CLI: load, build, tag, save, remove, and what is refused.
+. "$(dirname "$0")/../lib.sh"
+agent_start n1
+work=$LAB/work
+mkdir -p "$work"/{ctx,bad,e,x}
+docker() { d n1 "$@"; }
+
+check "load a Docker archive" base_image n1
+check "it is listed" says alpine docker images
+cat > "$work/ctx/Dockerfile" << 'END'
+FROM alpine AS first
+ARG WORD=none
+RUN mkdir /d && echo $WORD > /d/word && ln -s word /d/link && rm /etc/os-release
+FROM alpine
+COPY --from=first /d /d
+COPY file /file
+ENV A=b
+LABEL tier=front
+WORKDIR /d
+ENTRYPOINT ["/bin/cat", "/d/link"]
+END
+echo hello > "$work/ctx/file"
+check "build two stages" says "Successfully tagged two:1" docker build -t two:1 --build-arg WORD=word "$work/ctx"
+check "the output is the classic builder's" says "Step 1/" docker build -t two:2 "$work/ctx"
+check "the configuration is the Dockerfile's" equals "[A=b] /d front" \
+	docker inspect -f '{{slice .Config.Env 1}} {{.Config.WorkingDir}} {{.Config.Labels.tier}}' two:1
+check "filter by label" equals "two" docker images --filter label=tier=front --filter reference=two:1 --format '{{.Repository}}'
+check "save" docker save -o "$work/two.tar" two:1
+check "the archive is a Docker and an OCI one" tar -tf "$work/two.tar" manifest.json index.json oci-layout
+check "remove" says "Deleted: sha256:" docker rmi two:1 two:2
+check "load what was saved" says "Loaded image: two:1" docker load -i "$work/two.tar"
+tar -C "$work/x" -xf "$work/two.tar" && tar -C "$work/x" -czf "$work/two.tgz" .
+check "load it compressed and with ./ in front" says "Loaded image: two:1" docker load -i "$work/two.tgz"
+head -c 100000 "$work/two.tar" > "$work/cut.tar"
+check "a truncated archive is refused" refuses "runcated" docker load -i "$work/cut.tar"
+check "a bad name is refused" refuses "invalid reference format" docker tag two:1 'Two::1'
+check "an image that is not here" refuses "No such image: none:latest" docker history none
+printf 'FROM alpine\nNONSENSE x\n' > "$work/bad/Dockerfile"
+check "an unknown instruction fails the build" refuses "NONSENSE" docker build "$work/bad"
+echo 'FROM alpine' > "$work/e/Dockerfile"
+echo x > "$work/e/evil"
+tar -C "$work/e" -cPf "$work/e.tar" --transform 's,evil,../../evil,' Dockerfile evil
+check "a context that escapes is refused" says "outside of its folder" \
+	curl -s --unix-socket "$(node_sock n1)" -X POST -H 'Content-Type: application/x-tar' --data-binary "@$work/e.tar" http://d/build
+check "pull without a registry says why" refuses "cannot be used" docker pull localhost:1/none
+agent_stop n1
+agent_start n1
+check "images are there after a restart" says two docker images
+agent_stop n1 KILL
+agent_start n1
+check "and after kill -9" says two docker images
+agent_stop n1
+check "nothing is left behind" node_leftovers n1
+finish
