@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "core/err.h"
+#include "core/when.h"
 #include "engine.h"
 #include "rpc/http.h"
 
@@ -92,8 +93,3 @@ bool filters_match_labels(const struct filters *f, const char *name, const json_
 const char *filters_value(const struct filters *f, const char *name, size_t n);
 /* A filter that is a truth value. -EINVAL for one that is not. */
 int filters_bool(const struct filters *f, const char *name, bool dflt, bool *ret, struct err *err);
-
-/* "2026-01-02T03:04:05.123456789Z"; buf takes 40 bytes. Returns buf. */
-char *api_time(int64_t ns, char buf[40]);
-/* The time of a 'since' or 'until' parameter (seconds[.nanos] or RFC 3339) in ns. */
-int api_parse_time(const char *s, int64_t *ret, struct err *err);

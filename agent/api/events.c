@@ -103,9 +103,9 @@ void api_events(struct api_call *call)
 	int rc = api_filters(call, event_filters, &s->filters, &err);
 
 	if (!rc && !str_empty(since))
-		rc = api_parse_time(since, &since_ns, &err);
+		rc = time_parse(since, &since_ns, &err);
 	if (!rc && !str_empty(until))
-		rc = api_parse_time(until, &s->until_ns, &err);
+		rc = time_parse(until, &s->until_ns, &err);
 	if (!rc && since_ns && s->until_ns && since_ns > s->until_ns)
 		rc = err_set(&err, -EINVAL, "`since` time (%s) cannot be after `until` time (%s)", since, until);
 	if (rc) {

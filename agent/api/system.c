@@ -97,7 +97,7 @@ static json_t *info_json(struct engine *e)
 			 "ID", e->id, "Name", e->hostname, "ServerVersion", SWARM_VERSION, "OSType", "linux",
 			 "Architecture", u.machine, "KernelVersion", u.release, "DockerRootDir", o->data_root,
 			 "Driver", "overlay2", "MemTotal", (json_int_t)si.totalram * si.mem_unit, "NCPU",
-			 get_nprocs(), "SystemTime", api_time(loop_wall_ns(), now), "IndexServerAddress",
+			 get_nprocs(), "SystemTime", time_format(loop_wall_ns(), now), "IndexServerAddress",
 			 "https://index.docker.io/v1/");
 	json_object_set_new(info, "OperatingSystem", os_name());
 	json_object_set_new(info, "OSVersion", json_string(""));

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's side of a monitor's socket: a connection that watches for the end, and streams
+ * between a client's hijacked connection and the standard streams. On the loop's thread.
+ */
+#pragma once
+
+#include "core/err.h"
+#include "core/list.h"
+
+struct bufferevent;
+struct loop;
+struct shim_conn;
+
+/*
+ * Connect to <dir>/shim.sock. exited is called once: code as the monitor says, or -1 when the
+ * connection was lost. Returns NULL when nobody listens.
+ */
+struct shim_conn *shim_connect(struct loop *loop, const char *dir, void (*exited)(int code, void *arg), void *arg);
+/* NULL is fine. */
+void shim_close(struct shim_conn *s);
+void shim_go(struct shim_conn *s);
+void shim_resize(struct shim_conn *s, unsigned int rows, unsigned int cols);
+
+struct stream_options {
+	bool tty, in, out, err;
+};
+
+struct stream {
+	struct list_head node;
+	struct loop *loop;
+	struct bufferevent *client, *shim;
+	struct stream_options opt;
+	bool ending;
+};
+
+/* Takes over the client. It ends by itself with the client or the container. */
+struct stream *stream_new(struct loop *loop, struct bufferevent *client, const struct stream_options *opt);
+/* Join it to the monitor in dir; when nobody listens there the stream is ended. */
+void stream_connect(struct stream *s, const char *dir);
+void stream_end(struct stream *s);

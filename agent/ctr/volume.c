@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctr/volume.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "core/buf.h"
+#include "core/map.h"
+#include "core/rng.h"
+#include "core/when.h"
+#include "disk/file.h"
+#include "loop/events.h"
+#include "loop/loop.h"
+
+struct volume {
+	struct volumes *volumes;
+	char *name, *dir, *data;
+	json_t *opts, *labels;
+	int64_t created_ns;
+	bool anonymous;
+	unsigned int users;
+};
+
+struct volumes {
+	struct volumes_options opt;
+	char *root;
+	struct map by_name;
+};
+
+static void volume_free(struct volume *v)
+{
+	json_decref(v->opts);
+	json_decref(v->labels);
+	free(v->name);
+	free(v->dir);
+	free(v->data);
+	free(v);
+}
+
+static struct volume *add(struct volumes *vs, const char *name)
+{
+	struct volume *v = xcalloc(1, sizeof(*v));
+
+	v->volumes = vs;
+	v->name = xstrdup(name);
+	v->dir = xasprintf("%s/%s", vs->root, name);
+	v->data = xasprintf("%s/_data", v->dir);
+	map_put(&vs->by_name, name, v);
+	return v;
+}
+
+static void load(struct volumes *vs, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s/opts.json", vs->root, name);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct volume *v;
+	json_t *doc;
+
+	if (file_read(path, 1 << 20, &text, NULL))
+		return; /* half made: a crash came before its description */
+	doc = json_loadb(text.data, text.len, 0, NULL);
+	v = add(vs, name);
+	v->opts = json_deep_copy(json_object_get(doc, "opts"));
+	v->labels = json_deep_copy(json_object_get(doc, "labels"));
+	v->created_ns = json_integer_value(json_object_get(doc, "created"));
+	v->anonymous = json_is_true(json_object_get(doc, "anonymous"));
+	if (!v->labels)
+		v->labels = json_object();
+	json_decref(doc);
+}
+
+int volumes_open(const struct volumes_options *opt, struct volumes **ret, struct err *err)
+{
+	struct volumes *vs = xcalloc(1, sizeof(*vs));
+	struct dirent **names;
+	int n, rc;
+
+	vs->opt = *opt;
+	vs->root = xasprintf("%s/volumes", opt->data_root);
+	rc = dir_make(vs->root, 0701, err);
+	if (rc) {
+		volumes_free(vs);
+		return rc;
+	}
+	n = scandir(vs->root, &names, NULL, alphasort);
+	for (int i = 0; i < n; i++) {
+		if (names[i]->d_name[0] != '.')
+			load(vs, names[i]->d_name);
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	*ret = vs;
+	return 0;
+}
+
+void volumes_free(struct volumes *vs)
+{
+	struct volume *v;
+	const char *name;
+
+	if (!vs)
+		return;
+	map_for_each(&vs->by_name, name, v)
+		volume_free(v);
+	map_done(&vs->by_name);
+	free(vs->root);
+	free(vs);
+}
+
+static void emit(struct volume *v, const char *action, const char *who)
+{
+	json_t *a = json_pack("{s:s}", "driver", "local");
+
+	if (who)
+		json_object_set_new(a, "container", json_string(who));
+	events_emit(v->volumes->opt.events, "volume", action, v->name, a);
+}
+
+static bool name_valid(const char *s)
+{
+	if (strlen(s) < 2 || strlen(s) > 255)
+		return false;
+	for (const char *p = s; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+		      (p > s && strchr("_.-", *p))))
+			return false;
+	return true;
+}
+
+static int check_opts(json_t *opts, struct err *err)
+{
+	static const char *const known[] = {"type", "o", "device", "size"};
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(opts, key, v) {
+		bool ok = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+			ok |= !strcmp(key, known[i]);
+		if (!ok)
+			return err_set(err, -EINVAL, "create: invalid option: \"%s\"", key);
+	}
+	if (json_object_get(opts, "device") && !json_object_get(opts, "type"))
+		return err_set(err, -EINVAL, "create: missing required option: \"type\"");
+	return 0;
+}
+
+int volume_create(struct volumes *vs, const char *name, const char *driver, json_t *opts, json_t *labels,
+		  struct volume **ret, struct err *err)
+{
+	char made_up[HEX_ID_SIZE];
+	bool anonymous = str_empty(name);
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	struct volume *v;
+	json_t *doc;
+	int rc;
+
+	if (!str_empty(driver) && strcmp(driver, "local"))
+		return err_set(err, -ENOENT, "error looking up volume plugin %s: plugin \"%s\" not found", driver, driver);
+	if (anonymous) {
+		id_new_hex(vs->opt.rng, made_up);
+		name = made_up;
+	}
+	if (!name_valid(name))
+		return err_set(err, -EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name, only "
+			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
+			       "absolute path", name, name);
+	v = map_get(&vs->by_name, name);
+	if (v) {
+		*ret = v;
+		return 0;
+	}
+	rc = check_opts(opts, err);
+	if (rc)
+		return rc;
+	v = add(vs, name);
+	v->opts = json_object_size(opts) ? json_deep_copy(opts) : NULL;
+	v->labels = json_is_object(labels) ? json_deep_copy(labels) : json_object();
+	v->created_ns = loop_wall_ns();
+	v->anonymous = anonymous;
+	if (anonymous)
+		json_object_set_new(v->labels, "com.docker.volume.anonymous", json_string(""));
+	rc = dir_make(v->data, 0755, err);
+	if (!rc) {
+		path = xasprintf("%s/opts.json", v->dir);
+		doc = json_pack("{s:O?, s:O, s:I, s:b}", "opts", v->opts, "labels", v->labels, "created",
+				(json_int_t)v->created_ns, "anonymous", anonymous);
+		text = json_dumps(doc, 0);
+		json_decref(doc);
+		rc = file_write_atomic(path, text, strlen(text), 0600, err);
+	}
+	if (rc) {
+		map_del(&vs->by_name, v->name);
+		dir_remove_tree(v->dir, NULL);
+		volume_free(v);
+		return rc;
+	}
+	emit(v, "create", NULL);
+	*ret = v;
+	return 0;
+}
+
+struct volume *volume_find(struct volumes *vs, const char *name, struct err *err)
+{
+	struct volume *v = map_get(&vs->by_name, name);
+
+	if (!v)
+		err_set(err, -ENOENT, "get %s: no such volume", name);
+	return v;
+}
+
+struct volume *volumes_next(struct volumes *vs, struct volume *after)
+{
+	struct volume *v;
+	const char *name;
+	bool found = !after;
+
+	map_for_each(&vs->by_name, name, v) {
+		if (found)
+			return v;
+		found = v == after;
+	}
+	return NULL;
+}
+
+const char *volume_name(const struct volume *v)
+{
+	return v->name;
+}
+
+const char *volume_path(const struct volume *v)
+{
+	return v->data;
+}
+
+bool volume_anonymous(const struct volume *v)
+{
+	return v->anonymous;
+}
+
+json_t *volume_labels(const struct volume *v)
+{
+	return v->labels;
+}
+
+json_t *volume_inspect(const struct volume *v)
+{
+	char when[40];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O?, s:s}", "CreatedAt", time_format(v->created_ns, when), "Driver", "local",
+			 "Mountpoint", v->data, "Name", v->name, "Labels",
+			 json_object_size(v->labels) ? v->labels : json_null(), "Options", v->opts, "Scope", "local");
+}
+
+int volume_remove(struct volume *v, struct err *err)
+{
+	int rc = dir_remove_tree(v->dir, err);
+
+	if (rc)
+		return rc;
+	emit(v, "destroy", NULL);
+	map_del(&v->volumes->by_name, v->name);
+	volume_free(v);
+	return 0;
+}
+
+static const char *opt_of(const struct volume *v, const char *key)
+{
+	const char *s = json_string_value(json_object_get(v->opts, key));
+
+	return s ? s : "";
+}
+
+int volume_mount(struct volume *v, const char *who, struct err *err)
+{
+	const char *device = opt_of(v, "device"), *type = opt_of(v, "type"), *o = opt_of(v, "o");
+
+	if (!v->users && *device) {
+		_cleanup_free_ char *rest = xstrdup(o);
+		unsigned long flags = 0;
+
+		if (!strcmp(type, "none") || strstr(o, "bind")) {
+			flags = MS_BIND | (strstr(o, "rbind") ? MS_REC : 0);
+			*rest = 0;
+		}
+		if (mount(device, v->data, *type ? type : NULL, flags, *rest ? rest : NULL))
+			return err_errno(err, -errno, "error while mounting volume '%s': failed to mount local volume: "
+					 "mount %s:%s, flags: 0x%lx, data: %s", v->data, device, v->data, flags, o);
+	}
+	v->users++;
+	emit(v, "mount", who);
+	return 0;
+}
+
+void volume_unmount(struct volume *v, const char *who)
+{
+	if (!v->users)
+		return;
+	if (!--v->users && *opt_of(v, "device"))
+		umount2(v->data, MNT_DETACH);
+	emit(v, "unmount", who);
+}
+
+void volume_adopt(struct volume *v)
+{
+	v->users++;
+}
