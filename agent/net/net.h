@@ -67,7 +67,9 @@ struct net_swarm_config {
 	uint32_t vni;
 	unsigned int mtu;		/* of the containers; 0: 1450 */
 	bool internal, attachable, ingress;
+	const char *node_addr;		/* this node's load-balancer address in it (CIDR); NULL: not known */
 };
+/* Make it, or change what the node knows of it. Idempotent. */
 int net_swarm_set(struct nets *nets, const struct net_swarm_config *c, struct network **ret, struct err *err);
 
 struct sandbox_options {
