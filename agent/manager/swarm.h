@@ -24,6 +24,7 @@ struct rng;
 struct images;
 struct ctrs;
 struct nets;
+struct volumes;
 struct Pb__ClusterSpec;
 
 struct swarm_options {
@@ -38,6 +39,7 @@ struct swarm_options {
 	struct images *images;
 	struct ctrs *ctrs;
 	struct nets *nets;
+	struct volumes *volumes;
 };
 
 /*
@@ -89,6 +91,22 @@ typedef void (*swarm_done)(const struct err *err /* NULL: well */, void *arg);
  * Errors: -EUNATCH or -EINVAL with dockerd's sentence, nothing changed.
  */
 void swarm_init(struct swarm *swarm, const struct swarm_init_options *opt, swarm_done done, void *arg);
+
+struct swarm_join_options {
+	const char *listen_addr, *advertise_addr, *data_path_addr;	/* as for swarm_init */
+	const char *const *remote_addrs;	/* NULL-terminated "host[:port]" of managers */
+	const char *token;
+	const char *availability;
+};
+
+/*
+ * Join the swarm of a manager: root certificate checked by the token, certificate, session and,
+ * with a manager's token, raft. done: well once this node is ready; after 20 s
+ * -ETIME with dockerd's "Timeout was reached before node joined…" while the attempt goes on.
+ */
+void swarm_join(struct swarm *swarm, const struct swarm_join_options *opt, swarm_done done, void *arg);
+/* A locked manager gets its key ("SWMKEY-1-…") and goes on. -EINVAL when it does not fit. */
+void swarm_unlock(struct swarm *swarm, const char *key, swarm_done done, void *arg);
 /* Leave: stop the node's tasks, forget state and certificates. A manager needs force. */
 void swarm_leave(struct swarm *swarm, bool force, swarm_done done, void *arg);
 
@@ -111,6 +129,27 @@ struct store *swarm_store_or_err(struct swarm *swarm, struct err *err);
  */
 typedef int (*swarm_build)(struct store_tx *tx, void *arg, struct err *err);
 void swarm_write(struct swarm *swarm, swarm_build build, swarm_done done, void *arg);
+
+/* Whether this manager leads now: its store is the current one. */
+bool swarm_is_leader(const struct swarm *swarm);
+/*
+ * The members of raft as this manager knows them: raft ID, address, whether it answers, whether it
+ * leads. Returns false for a node that is no member. For ManagerStatus of nodes.
+ */
+struct swarm_member {
+	uint64_t raft_id;
+	const char *addr;	/* borrowed until control returns to the loop */
+	bool leader, reachable;
+};
+bool swarm_member(struct swarm *swarm, const char *node_id, struct swarm_member *ret);
+/*
+ * A connection to the API of the leader, for a manager that does not lead: one end of a socket
+ * pair whose bytes go over the managers' mutual TLS to the leader's HTTP server. -EHOSTUNREACH
+ * "The swarm does not have a leader…". The caller owns *ret_fd.
+ */
+int swarm_leader_connect(struct swarm *swarm, int *ret_fd, struct err *err);
+/* Connections that swarm_leader_connect() made on other managers arrive at fn, which owns fd. */
+void swarm_serve_leader(struct swarm *swarm, void (*fn)(int fd, void *arg), void *arg);
 
 /* A generator of identifiers for builders; not for secrets. */
 struct rng *swarm_rng(struct swarm *swarm);
