@@ -97,6 +97,13 @@ int ctr_unpause(struct ctr *ctr, struct err *err);
 int ctr_rename(struct ctr *ctr, const char *name, struct err *err);
 /* The body of POST /containers/{id}/update, borrowed. */
 int ctr_update(struct ctr *ctr, json_t *body, struct err *err);
+/*
+ * Take over a client's hijacked connection for the standard streams of the container: of its next
+ * run when it does not run yet, else of this one. It ends by itself.
+ */
+struct bufferevent;
+struct stream_options;
+void ctr_attach(struct ctr *ctr, struct bufferevent *client, const struct stream_options *opt);
 int ctr_resize(struct ctr *ctr, unsigned int rows, unsigned int cols, struct err *err);
 
 /* By full ID, name, or a prefix of the ID that fits one only. -ENOENT "No such container: x". */
