@@ -109,6 +109,7 @@ static int make_req(struct http_conn *conn, const struct http1_head *h)
 	conn->req = req;
 	req->method = copy(h->method);
 	req->path = copy(h->target);
+	req->target = copy(h->target);
 	req->minor = h->minor;
 	req->keep_alive = h->keep_alive;
 	req->upgrade = h->upgrade;
@@ -264,27 +265,21 @@ void http_conn_next(struct http_conn *conn)
 		http_conn_kick(conn);
 }
 
-static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *addr, int len,
-		      void *arg)
+static void serve(struct http_server *server, int fd, SSL_CTX *tls)
 {
-	struct listener *listener = arg;
-	struct http_server *server = listener->server;
 	struct event_base *base = loop_base(server->loop);
 	struct http_conn *conn;
 	int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
 
-	(void)ev;
-	(void)addr;
-	(void)len;
 	if (server->n_conns >= CONNS_MAX) {
 		close(fd);
 		return;
 	}
 	conn = xcalloc(1, sizeof(*conn));
 	conn->server = server;
-	if (listener->tls)
-		conn->bev = bufferevent_openssl_socket_new(base, fd, SSL_new(listener->tls),
-							   BUFFEREVENT_SSL_ACCEPTING, options);
+	if (tls)
+		conn->bev = bufferevent_openssl_socket_new(base, fd, SSL_new(tls), BUFFEREVENT_SSL_ACCEPTING,
+							   options);
 	else
 		conn->bev = bufferevent_socket_new(base, fd, options);
 	if (!conn->bev) {
@@ -300,6 +295,24 @@ static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sock
 	bufferevent_setwatermark(conn->bev, EV_READ, 0, READ_HIGH);
 	bufferevent_setwatermark(conn->bev, EV_WRITE, WRITE_LOW, 0);
 	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+}
+
+static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *addr, int len,
+		      void *arg)
+{
+	struct listener *listener = arg;
+
+	(void)ev;
+	(void)addr;
+	(void)len;
+	serve(listener->server, fd, listener->tls);
+}
+
+void http_server_accept(struct http_server *server, int fd)
+{
+	evutil_make_socket_nonblocking(fd);
+	evutil_make_socket_closeonexec(fd);
+	serve(server, fd, NULL);
 }
 
 struct http_server *http_server_new(struct loop *loop, http_handler handler, void *arg)

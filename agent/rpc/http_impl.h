@@ -37,7 +37,7 @@ struct http_conn {
 struct http_req {
 	struct http_conn *conn;	/* NULL: the client has gone */
 	struct loop *loop;
-	char *method, *path;
+	char *method, *path, *target;	/* path: decoded, without query; target: as sent */
 	struct pairs query, headers, reply_headers;
 	int minor;
 	bool keep_alive, upgrade, expect_continue, has_body;
@@ -64,6 +64,8 @@ struct http_req {
 };
 
 void http_req_free(struct http_req *req);
+/* Take the connection away from a request, which ends; NULL when the client has gone. */
+struct bufferevent *http_req_take(struct http_req *req);
 /* The client is gone: tell whoever waits. The request may be freed by the time this returns. */
 void http_req_lost(struct http_req *req);
 /* Take what the connection has read of the body. Connection and request may be gone after it. */

@@ -28,6 +28,7 @@ void http_req_free(struct http_req *req)
 {
 	free(req->method);
 	free(req->path);
+	free(req->target);
 	pairs_done(&req->query);
 	pairs_done(&req->headers);
 	pairs_done(&req->reply_headers);
@@ -416,31 +417,37 @@ void http_on_close(struct http_req *req, void (*fn)(struct http_req *req, void *
 	req->close_arg = arg;
 }
 
+struct bufferevent *http_req_take(struct http_req *req)
+{
+	struct http_conn *conn = req->conn;
+	struct bufferevent *bev = NULL;
+
+	if (conn) {
+		bev = conn->bev;
+		bufferevent_disable(bev, EV_READ);
+		bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+		bufferevent_setwatermark(bev, EV_READ, 0, 0);
+		bufferevent_setwatermark(bev, EV_WRITE, 0, 0);
+		conn->bev = NULL;
+		conn->req = NULL;
+		http_conn_free(conn);
+	}
+	http_req_free(req);
+	return bev;
+}
+
 struct bufferevent *http_hijack(struct http_req *req, const char *type)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
-	struct http_conn *conn = req->conn;
-	struct bufferevent *bev;
 
-	if (!conn) {
-		http_req_free(req);
-		return NULL;
+	if (req->conn) {
+		send_head(req, req->upgrade ? 101 : 200, type, &out);
+		if (req->upgrade)
+			buf_str(&out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
+		buf_str(&out, "\r\n");
+		send_buf(req, &out);
 	}
-	send_head(req, req->upgrade ? 101 : 200, type, &out);
-	if (req->upgrade)
-		buf_str(&out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
-	buf_str(&out, "\r\n");
-	send_buf(req, &out);
-	bev = conn->bev;
-	bufferevent_disable(bev, EV_READ);
-	bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
-	bufferevent_setwatermark(bev, EV_READ, 0, 0);
-	bufferevent_setwatermark(bev, EV_WRITE, 0, 0);
-	conn->bev = NULL;
-	conn->req = NULL;
-	http_req_free(req);
-	http_conn_free(conn);
-	return bev;
+	return http_req_take(req);
 }
 
 static void shutdown_now(struct bufferevent *bev)

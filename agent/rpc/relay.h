@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes between two connections, both ways, until both have ended. On the loop's thread. */
+#pragma once
+
+struct bufferevent;
+
+/*
+ * Takes both over. A half close is passed on; an error or the second end closes both. What is
+ * buffered is bounded: a side that does not read holds the other back.
+ */
+void relay_start(struct bufferevent *a, struct bufferevent *b);
