@@ -62,9 +62,9 @@ typedef void (*ctr_done)(struct ctr *ctr, const struct err *err /* NULL: fine */
  * A new container from the body of POST /containers/create (borrowed), which is normalised and
  * checked as dockerd does. name may be NULL: one is made up. The image must be here: -ENOENT
  * "No such image: x:latest" otherwise. warnings (may be NULL) gets strings appended.
- * Beside the API's fields, EndpointsConfig.<network> may hold "Swarm": {ServiceID, ServiceName,
- * TaskID, TaskName, VIP, ServiceAliases[]} for the endpoint of a task; the API removes it from
- * what clients send.
+ * Beside the API's fields, EndpointsConfig.<network> may hold "Swarm", handed on as it is as
+ * endpoint_options.swarm of net/net.h, for the endpoint of a task; the API removes it from what
+ * clients send.
  */
 int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **ret, json_t *warnings,
 	       struct err *err);
@@ -79,6 +79,12 @@ struct ctr_file {
 	mode_t mode;
 };
 void ctr_add_file(struct ctr *ctr, const struct ctr_file *file);
+/*
+ * Be a backend of the services that the endpoints name, or drain (sandbox_service). A container
+ * with a "Swarm" endpoint is no backend until this is called after its start; nothing happens
+ * while it does not run.
+ */
+void ctr_service(struct ctr *ctr, bool enable);
 
 /* -EALREADY in err when it runs already. */
 void ctr_start(struct ctr *ctr, ctr_done done, void *arg);

@@ -183,30 +183,12 @@ static json_t *mount_json(struct maker *m, const Pb__Mount *mt)
 	return o;
 }
 
-/* Secrets and configs are files that the node laid out; each is bound to its place, read-only. */
-static void add_file(struct maker *m, json_t *mounts, const char *id, const Pb__FileTarget *file,
-		     const char *dir)
-{
-	_cleanup_free_ char *source = xasprintf("%s/%s", m->ctx->files_dir, id);
-	_cleanup_free_ char *target = file->name[0] == '/' ? xstrdup(file->name)
-							     : xasprintf("%s/%s", dir, file->name);
-
-	json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:b}", "Type", "bind", "Source", source,
-						"Target", target, "ReadOnly", 1));
-}
-
 static void add_mounts(struct maker *m, json_t *host)
 {
 	json_t *mounts = json_array();
 
 	for (size_t i = 0; i < m->spec->n_mounts; i++)
 		json_array_append_new(mounts, mount_json(m, m->spec->mounts[i]));
-	for (size_t i = 0; i < m->spec->n_secrets; i++)
-		if (m->spec->secrets[i]->target_case == PB__SECRET_REFERENCE__TARGET_FILE)
-			add_file(m, mounts, m->spec->secrets[i]->secret_id, m->spec->secrets[i]->file, "/run/secrets");
-	for (size_t i = 0; i < m->spec->n_configs; i++)
-		if (m->spec->configs[i]->target_case == PB__CONFIG_REFERENCE__TARGET_FILE)
-			add_file(m, mounts, m->spec->configs[i]->config_id, m->spec->configs[i]->file, "");
 	json_object_set_new(host, "Mounts", mounts);
 }
 
@@ -310,7 +292,7 @@ static json_t *endpoint_json(struct maker *m, const Pb__NetworkAttachment *a)
 			  "task_name", m->name, "vip", vip, "aliases", aliases, "ports",
 			  ingress ? ingress_ports(m->task->endpoint) : json_array());
 	return json_pack("{s:o, s:o, s:o, s:o}", "IPAMConfig", ipam, "Aliases", aliases, "DriverOpts",
-			 label_object(a->driver_attachment_opts, a->n_driver_attachment_opts), "SwarmTask", swarm);
+			 label_object(a->driver_attachment_opts, a->n_driver_attachment_opts), "Swarm", swarm);
 }
 
 static bool is_predefined(const Pb__Network *net)

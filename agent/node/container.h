@@ -13,8 +13,6 @@
 
 struct container_context {
 	const char *node_id, *node_hostname, *node_os, *node_arch;
-	/* Folder that holds the task's secrets and configs as files named by their object's ID. */
-	const char *files_dir;
 };
 
 /* "service.slot.taskid"; the node's ID stands for the slot of a global task. malloc'd. */
