@@ -14,8 +14,8 @@ char *container_name(const Pb__Task *t)
 	if (t->annotations && !str_empty(t->annotations->name))
 		return xstrdup(t->annotations->name);
 	if (t->slot)
-		return xasprintf("%s.%llu.%s", t->service_annotations->name, (unsigned long long)t->slot,
-				 t->id);
+		return xasprintf("%s.%llu.%s", t->service_annotations->name,
+				 (unsigned long long)t->slot, t->id);
 	return xasprintf("%s.%s.%s", t->service_annotations->name, t->node_id, t->id);
 }
 
@@ -34,7 +34,7 @@ struct maker {
 	char slot[32];
 	char *name;
 	struct err *err;
-	int rc;		/* the first error */
+	int rc; /* the first error */
 };
 
 /* A string with its placeholders replaced. */
@@ -103,7 +103,9 @@ static json_t *labels_of(struct maker *m)
 
 static const char *protocol_name(Pb__PortConfig__Protocol p)
 {
-	return p == PB__PORT_CONFIG__PROTOCOL__UDP ? "udp" : p == PB__PORT_CONFIG__PROTOCOL__SCTP ? "sctp" : "tcp";
+	return p == PB__PORT_CONFIG__PROTOCOL__UDP    ? "udp"
+	       : p == PB__PORT_CONFIG__PROTOCOL__SCTP ? "sctp"
+						      : "tcp";
 }
 
 static void add_ports(struct maker *m, json_t *config, json_t *host)
@@ -125,7 +127,8 @@ static void add_ports(struct maker *m, json_t *config, json_t *host)
 		list = json_object_get(bindings, key);
 		if (!list)
 			json_object_set_new(bindings, key, list = json_array());
-		json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", "", "HostPort", published));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s}", "HostIp", "", "HostPort", published));
 	}
 	json_object_set_new(config, "ExposedPorts", exposed);
 	json_object_set_new(host, "PortBindings", bindings);
@@ -137,29 +140,34 @@ static void add_health(const Pb__HealthConfig *h, json_t *config)
 
 	if (!h)
 		return;
-	o = json_pack("{s:o, s:I, s:I, s:i, s:I, s:I}", "Test", strings(h->test, h->n_test), "Interval",
-		      (json_int_t)pb_duration_ns(h->interval), "Timeout", (json_int_t)pb_duration_ns(h->timeout),
-		      "Retries", h->retries, "StartPeriod", (json_int_t)pb_duration_ns(h->start_period),
-		      "StartInterval", (json_int_t)pb_duration_ns(h->start_interval));
+	o = json_pack("{s:o, s:I, s:I, s:i, s:I, s:I}", "Test", strings(h->test, h->n_test),
+		      "Interval", (json_int_t)pb_duration_ns(h->interval), "Timeout",
+		      (json_int_t)pb_duration_ns(h->timeout), "Retries", h->retries, "StartPeriod",
+		      (json_int_t)pb_duration_ns(h->start_period), "StartInterval",
+		      (json_int_t)pb_duration_ns(h->start_interval));
 	json_object_set_new(config, "Healthcheck", o);
 }
 
 static json_t *mount_json(struct maker *m, const Pb__Mount *mt)
 {
 	static const char *const types[] = {"bind", "volume", "tmpfs", "npipe", "cluster"};
-	static const char *const propagation[] = {"rprivate", "private", "rshared", "shared", "rslave", "slave"};
-	json_t *o = json_pack("{s:s, s:o, s:o, s:b}", "Type", types[mt->type], "Source", expanded(m, mt->source),
-			      "Target", expanded(m, mt->target), "ReadOnly", mt->readonly);
+	static const char *const propagation[] = {"rprivate", "private", "rshared",
+						  "shared",   "rslave",	 "slave"};
+	json_t *o = json_pack("{s:s, s:o, s:o, s:b}", "Type", types[mt->type], "Source",
+			      expanded(m, mt->source), "Target", expanded(m, mt->target),
+			      "ReadOnly", mt->readonly);
 
 	if (mt->bind_options)
 		json_object_set_new(o, "BindOptions",
 				    json_pack("{s:s, s:b, s:b}", "Propagation",
-					      propagation[mt->bind_options->propagation], "NonRecursive",
-					      mt->bind_options->nonrecursive, "CreateMountpoint",
+					      propagation[mt->bind_options->propagation],
+					      "NonRecursive", mt->bind_options->nonrecursive,
+					      "CreateMountpoint",
 					      mt->bind_options->create_mountpoint));
 	if (mt->volume_options) {
 		const Pb__Mount__VolumeOptions *v = mt->volume_options;
-		json_t *opts = json_pack("{s:b, s:s}", "NoCopy", v->nocopy, "Subpath", v->subpath), *l = json_object();
+		json_t *opts = json_pack("{s:b, s:s}", "NoCopy", v->nocopy, "Subpath", v->subpath),
+		       *l = json_object();
 
 		for (size_t i = 0; i < v->n_labels; i++)
 			json_object_set_new(l, v->labels[i]->key, expanded(m, v->labels[i]->value));
@@ -168,10 +176,12 @@ static json_t *mount_json(struct maker *m, const Pb__Mount *mt)
 			json_t *d = json_object();
 
 			for (size_t i = 0; i < v->driver_config->n_options; i++)
-				json_object_set_new(d, v->driver_config->options[i]->key,
-						    expanded(m, v->driver_config->options[i]->value));
+				json_object_set_new(
+					d, v->driver_config->options[i]->key,
+					expanded(m, v->driver_config->options[i]->value));
 			json_object_set_new(opts, "DriverConfig",
-					    json_pack("{s:s, s:o}", "Name", v->driver_config->name, "Options", d));
+					    json_pack("{s:s, s:o}", "Name", v->driver_config->name,
+						      "Options", d));
 		}
 		json_object_set_new(o, "VolumeOptions", opts);
 	}
@@ -207,7 +217,8 @@ static void add_hosts(struct maker *m, json_t *host)
 	json_object_set_new(host, "ExtraHosts", extra);
 }
 
-static void add_resources(const Pb__ResourceRequirements *r, const Pb__ContainerSpec *spec, json_t *host)
+static void add_resources(const Pb__ResourceRequirements *r, const Pb__ContainerSpec *spec,
+			  json_t *host)
 {
 	if (r && r->limits) {
 		if (r->limits->memory_bytes)
@@ -216,12 +227,17 @@ static void add_resources(const Pb__ResourceRequirements *r, const Pb__Container
 			json_object_set_new(host, "NanoCpus", json_integer(r->limits->nano_cpus));
 	}
 	if (r && r->reservations && r->reservations->memory_bytes)
-		json_object_set_new(host, "MemoryReservation", json_integer(r->reservations->memory_bytes));
+		json_object_set_new(host, "MemoryReservation",
+				    json_integer(r->reservations->memory_bytes));
 	if (r && r->swap_bytes && r->limits && r->limits->memory_bytes)
-		json_object_set_new(host, "MemorySwap",
-				    json_integer(r->swap_bytes->value < 0 ? -1 : r->limits->memory_bytes + r->swap_bytes->value));
+		json_object_set_new(
+			host, "MemorySwap",
+			json_integer(r->swap_bytes->value < 0
+					     ? -1
+					     : r->limits->memory_bytes + r->swap_bytes->value));
 	if (r && r->memory_swappiness)
-		json_object_set_new(host, "MemorySwappiness", json_integer(r->memory_swappiness->value));
+		json_object_set_new(host, "MemorySwappiness",
+				    json_integer(r->memory_swappiness->value));
 	if (spec->pids_limit)
 		json_object_set_new(host, "PidsLimit", json_integer(spec->pids_limit));
 }
@@ -232,12 +248,16 @@ static void add_privileges(const Pb__Privileges *p, json_t *host)
 
 	if (p && p->no_new_privileges)
 		json_array_append_new(opts, json_string("no-new-privileges=true"));
-	if (p && p->seccomp && p->seccomp->mode == PB__PRIVILEGES__SECCOMP_OPTS__SECCOMP_MODE__UNCONFINED)
+	if (p && p->seccomp &&
+	    p->seccomp->mode == PB__PRIVILEGES__SECCOMP_OPTS__SECCOMP_MODE__UNCONFINED)
 		json_array_append_new(opts, json_string("seccomp=unconfined"));
-	if (p && p->seccomp && p->seccomp->mode == PB__PRIVILEGES__SECCOMP_OPTS__SECCOMP_MODE__CUSTOM)
-		json_array_append_new(opts, json_sprintf("seccomp=%.*s", (int)p->seccomp->profile.len,
-							 (const char *)p->seccomp->profile.data));
-	if (p && p->apparmor && p->apparmor->mode == PB__PRIVILEGES__APP_ARMOR_OPTS__APP_ARMOR_MODE__DISABLED)
+	if (p && p->seccomp &&
+	    p->seccomp->mode == PB__PRIVILEGES__SECCOMP_OPTS__SECCOMP_MODE__CUSTOM)
+		json_array_append_new(opts,
+				      json_sprintf("seccomp=%.*s", (int)p->seccomp->profile.len,
+						   (const char *)p->seccomp->profile.data));
+	if (p && p->apparmor &&
+	    p->apparmor->mode == PB__PRIVILEGES__APP_ARMOR_OPTS__APP_ARMOR_MODE__DISABLED)
 		json_array_append_new(opts, json_string("apparmor=unconfined"));
 	if (p && p->selinux_context && p->selinux_context->disable)
 		json_array_append_new(opts, json_string("label=disable"));
@@ -252,9 +272,11 @@ static json_t *ingress_ports(const Pb__Endpoint *ep)
 		const Pb__PortConfig *p = ep->ports[i];
 
 		if (p->publish_mode == PB__PORT_CONFIG__PUBLISH_MODE__INGRESS && p->published_port)
-			json_array_append_new(a, json_pack("{s:s, s:i, s:i}", "protocol", protocol_name(p->protocol),
-							   "target_port", (int)p->target_port, "published_port",
-							   (int)p->published_port));
+			json_array_append_new(a,
+					      json_pack("{s:s, s:i, s:i}", "protocol",
+							protocol_name(p->protocol), "target_port",
+							(int)p->target_port, "published_port",
+							(int)p->published_port));
 	}
 	return a;
 }
@@ -288,11 +310,13 @@ static json_t *endpoint_json(struct maker *m, const Pb__NetworkAttachment *a)
 		for (size_t i = 0; i < a->n_aliases; i++)
 			json_array_append_new(aliases, json_string(a->aliases[i]));
 	swarm = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:o}", "service_id", m->task->service_id,
-			  "service_name", m->task->service_annotations->name, "task_id", m->task->id,
-			  "task_name", m->name, "vip", vip, "aliases", aliases, "ports",
-			  ingress ? ingress_ports(m->task->endpoint) : json_array());
-	return json_pack("{s:o, s:o, s:o, s:o}", "IPAMConfig", ipam, "Aliases", aliases, "DriverOpts",
-			 label_object(a->driver_attachment_opts, a->n_driver_attachment_opts), "Swarm", swarm);
+			  "service_name", m->task->service_annotations->name, "task_id",
+			  m->task->id, "task_name", m->name, "vip", vip, "aliases", aliases,
+			  "ports", ingress ? ingress_ports(m->task->endpoint) : json_array());
+	return json_pack("{s:o, s:o, s:o, s:o}", "IPAMConfig", ipam, "Aliases", aliases,
+			 "DriverOpts",
+			 label_object(a->driver_attachment_opts, a->n_driver_attachment_opts),
+			 "Swarm", swarm);
 }
 
 static bool is_predefined(const Pb__Network *net)
@@ -321,14 +345,16 @@ static void add_networks(struct maker *m, json_t *body, json_t *host)
 			mode = a->network->id;
 	}
 	json_object_set_new(host, "NetworkMode", json_string(mode));
-	json_object_set_new(body, "NetworkingConfig", json_pack("{s:o}", "EndpointsConfig", endpoints));
+	json_object_set_new(body, "NetworkingConfig",
+			    json_pack("{s:o}", "EndpointsConfig", endpoints));
 }
 
 static void add_log(const Pb__Driver *d, json_t *host)
 {
 	if (d)
-		json_object_set_new(host, "LogConfig", json_pack("{s:s, s:o}", "Type", d->name, "Config",
-								 label_object(d->options, d->n_options)));
+		json_object_set_new(host, "LogConfig",
+				    json_pack("{s:s, s:o}", "Type", d->name, "Config",
+					      label_object(d->options, d->n_options)));
 }
 
 static json_t *host_config(struct maker *m)
@@ -355,9 +381,10 @@ static json_t *host_config(struct maker *m)
 	if (s->n_sysctls)
 		json_object_set_new(host, "Sysctls", label_object(s->sysctls, s->n_sysctls));
 	for (size_t i = 0; i < s->n_ulimits; i++)
-		json_array_append_new(ulimits, json_pack("{s:s, s:I, s:I}", "Name", s->ulimits[i]->name, "Soft",
-							 (json_int_t)s->ulimits[i]->soft, "Hard",
-							 (json_int_t)s->ulimits[i]->hard));
+		json_array_append_new(ulimits,
+				      json_pack("{s:s, s:I, s:I}", "Name", s->ulimits[i]->name,
+						"Soft", (json_int_t)s->ulimits[i]->soft, "Hard",
+						(json_int_t)s->ulimits[i]->hard));
 	json_object_set_new(host, "Ulimits", ulimits);
 	if (s->oom_score_adj)
 		json_object_set_new(host, "OomScoreAdj", json_integer(s->oom_score_adj));
@@ -401,9 +428,9 @@ int container_body(const Pb__Task *task, const struct container_context *ctx, js
 	m.tmpl.service_labels = labels = template_labels(task->service_annotations);
 	for (size_t i = 0; i < s->n_env; i++)
 		json_array_append_new(env, expanded(&m, s->env[i]));
-	body = json_pack("{s:s, s:o, s:o, s:b, s:b, s:b, s:b}", "Image", s->image, "Labels", labels_of(&m),
-			 "Env", env, "Tty", s->tty, "OpenStdin", s->open_stdin, "StdinOnce", 0,
-			 "SwarmEphemeral", 1);
+	body = json_pack("{s:s, s:o, s:o, s:b, s:b, s:b, s:b}", "Image", s->image, "Labels",
+			 labels_of(&m), "Env", env, "Tty", s->tty, "OpenStdin", s->open_stdin,
+			 "StdinOnce", 0, "SwarmEphemeral", 1);
 	if (!str_empty(s->hostname))
 		json_object_set_new(body, "Hostname", expanded(&m, s->hostname));
 	host = host_config(&m);
@@ -413,7 +440,8 @@ int container_body(const Pb__Task *task, const struct container_context *ctx, js
 	set_strings(body, "Entrypoint", s->command, s->n_command);
 	set_strings(body, "Cmd", s->args, s->n_args);
 	if (container_stop_timeout(task) >= 0)
-		json_object_set_new(body, "StopTimeout", json_integer(container_stop_timeout(task)));
+		json_object_set_new(body, "StopTimeout",
+				    json_integer(container_stop_timeout(task)));
 	add_health(s->healthcheck, body);
 	add_ports(&m, body, host);
 	add_networks(&m, body, host);

@@ -19,7 +19,7 @@ struct rng;
 struct images;
 struct image;
 struct image_share;
-struct ssl_ctx_st;
+struct tls;
 
 struct image_share_options {
 	struct loop *loop;
@@ -28,8 +28,8 @@ struct image_share_options {
 	uint16_t port; /* 0: 7946 */
 	/* Addresses of the other nodes: start with *pos = 0; NULL at the end. */
 	const char *(*peers)(size_t *pos, void *arg);
-	/* A TLS context for either side with this node's certificate, counted up for the caller; NULL: none yet. */
-	struct ssl_ctx_st *(*tls)(bool server, void *arg);
+	/* This node's credentials at the moment, borrowed; NULL: none yet. */
+	struct tls *(*tls)(void *arg);
 	void *arg;
 };
 

@@ -37,6 +37,11 @@ struct worker_options {
 	const char *exec_root;
 	/* A status that is new and already on disk. */
 	void (*on_status)(const char *task_id, const Pb__TaskStatus *status, void *arg);
+	/*
+	 * May be NULL. An attachment task (docker run --network of an overlay): its network is
+	 * here and its addresses are in task->networks[0], or (ready false) it was taken away.
+	 */
+	void (*on_attachment)(const Pb__Task *task, bool ready, void *arg);
 	/* May be NULL. A CSI volume that was taken away is no longer used here. */
 	void (*on_volume)(const char *id, void *arg);
 	void *arg;
