@@ -23,8 +23,8 @@ struct session;
 struct session_options {
 	struct loop *loop;
 	struct rng *rng;
-	struct tls *tls;		/* counted up */
-	struct worker *worker;		/* borrowed for the session's life */
+	struct tls *tls; /* counted up */
+	struct worker *worker; /* borrowed for the session's life */
 	/* What this node says of itself: stolen; sent at each registration. */
 	Pb__NodeDescription *description;
 	/* A manager to begin with, "ip:port"; more come with the session. */
