@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Heartbeats, and the leader that nobody answers. */
+#include "raft/raft_impl.h"
+
+void raft_broadcast_heartbeat(struct raft *r, const void *context, size_t size)
+{
+	for (size_t i = 0; i < r->conf.n; i++) {
+		struct raft_progress *p = &r->progress[i];
+		struct raft_msg *m;
+
+		if (p->id == r->opt.id)
+			continue;
+		m = raft_msg_new(RAFT_MSG_HEARTBEAT, 0);
+		m->to = p->id;
+		/* never more than the member is known to hold */
+		m->commit = min(p->match, r->log.committed);
+		m->context_size = size;
+		if (size)
+			memcpy(m->context, context, size);
+		raft_send(r, m);
+	}
+}
+
+void raft_recv_heartbeat(struct raft *r, const struct raft_msg *m)
+{
+	struct raft_msg *a = raft_msg_new(RAFT_MSG_HEARTBEAT_RESP, 0);
+
+	/* a commit index behind our log's end would mean that we lost entries: never act on it */
+	if (m->commit <= log_last(&r->log))
+		r->log.committed = max(r->log.committed, m->commit);
+	a->to = m->from;
+	a->context_size = m->context_size;
+	memcpy(a->context, m->context, m->context_size);
+	raft_send(r, a);
+}
+
+void raft_recv_heartbeat_resp(struct raft *r, const struct raft_msg *m)
+{
+	struct raft_progress *p = raft_progress_of(r, m->from);
+
+	if (!p)
+		return;
+	p->active = true;
+	p->paused = false;
+	if (p->match < log_last(&r->log) || p->state == RAFT_PROBE)
+		raft_send_append(r, p, true);
+	if (m->context_size)
+		raft_read_ack(r, m);
+}
+
+void raft_check_quorum(struct raft *r)
+{
+	size_t active = 0;
+
+	for (size_t i = 0; i < r->conf.n; i++) {
+		struct raft_progress *p = &r->progress[i];
+
+		active += p->active || p->id == r->opt.id;
+		p->active = p->id == r->opt.id;
+	}
+	if (active < raft_quorum(r))
+		raft_become_follower(r, r->term, 0);
+}
