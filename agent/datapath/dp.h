@@ -69,13 +69,15 @@ void dp_addr_format(const struct dp_addr *a, char dst[INET6_ADDRSTRLEN]);
 bool dp_addr_is_set(const struct dp_addr *a);
 
 struct dp_options {
-	const char *kind;	/* "bpf" or "fake" (in memory, for tests and simulation) */
-	const char *exec_root;	/* bpf: <exec_root>/bpf becomes our own bpffs */
-	struct dp_addr vtep;	/* this node's data-path address; may be unset until a swarm is joined */
-	uint16_t vxlan_port;	/* 0: 4789 */
-	bool return_direct;	/* replies of remote published flows go straight to the client */
-	uint32_t flows_max;	/* entries of the flow table, two a flow; 0: 131072 */
-	uint32_t services_max;	/* 0: 512 */
+	const char
+		*kind; /* "auto", "bpf", "kmod", or "fake" (in memory, for tests and simulation) */
+	const char *exec_root; /* bpf: <exec_root>/bpf becomes our own bpffs */
+	struct dp_addr
+		vtep; /* this node's data-path address; may be unset until a swarm is joined */
+	uint16_t vxlan_port; /* 0: 4789 */
+	bool return_direct; /* replies of remote published flows go straight to the client */
+	uint32_t flows_max; /* entries of the flow table, two a flow; 0: 131072 */
+	uint32_t services_max; /* 0: 512 */
 };
 
 /*
@@ -104,11 +106,12 @@ enum dp_network_flags {
 
 struct dp_network {
 	uint32_t vni;
-	uint32_t mtu;			/* the containers' (inner) MTU; 0: 1450 */
+	uint32_t mtu; /* the containers' (inner) MTU; 0: 1450 */
 	uint32_t flags;
 	struct dp_addr gateway;
-	uint8_t gateway_mac[6];		/* all zero: 02:42: and the gateway's IPv4 bytes */
-	struct dp_addr node_addr;	/* this node's load-balancer address in the network; may be unset */
+	uint8_t gateway_mac[6]; /* all zero: 02:42: and the gateway's IPv4 bytes */
+	struct dp_addr
+		node_addr; /* this node's load-balancer address in the network; may be unset */
 };
 
 int dp_network_set(struct dp *dp, const struct dp_network *n, struct err *err);
@@ -118,10 +121,11 @@ int dp_network_del(struct dp *dp, uint32_t vni, struct err *err);
 struct dp_endpoint {
 	uint32_t vni;
 	struct dp_addr addr;
-	uint8_t mac[6];			/* all zero: 02:42: and the IPv4 bytes */
-	uint32_t ifindex;		/* host end of the veth; 0: on another node */
-	struct dp_addr node;		/* remote: the other node's VTEP */
-	struct dp_addr host_addr;	/* the same container's address on docker_gwbridge; may be unset */
+	uint8_t mac[6]; /* all zero: 02:42: and the IPv4 bytes */
+	uint32_t ifindex; /* host end of the veth; 0: on another node */
+	struct dp_addr node; /* remote: the other node's VTEP */
+	struct dp_addr
+		host_addr; /* the same container's address on docker_gwbridge; may be unset */
 };
 
 int dp_endpoint_set(struct dp *dp, const struct dp_endpoint *e, struct err *err);
@@ -132,26 +136,26 @@ int dp_peer_set(struct dp *dp, const struct dp_addr *vtep, struct err *err);
 int dp_peer_del(struct dp *dp, const struct dp_addr *vtep, struct err *err);
 
 struct dp_backend {
-	struct dp_addr addr;	/* of an endpoint in the service's network, local or remote */
-	uint16_t weight;	/* share of new flows; 0 counts as 1 */
-	bool draining;		/* existing flows only */
+	struct dp_addr addr; /* of an endpoint in the service's network, local or remote */
+	uint16_t weight; /* share of new flows; 0 counts as 1 */
+	bool draining; /* existing flows only */
 };
 
 enum dp_service_kind {
-	DP_VIP,		/* {vni, vip}, all ports, seen from containers of that network */
-	DP_PUBLISHED,	/* {proto, published}, on every address of the node */
+	DP_VIP, /* {vni, vip}, all ports, seen from containers of that network */
+	DP_PUBLISHED, /* {proto, published}, on every address of the node */
 };
 
 #define DP_BACKENDS_MAX 1024
 
 struct dp_service {
 	enum dp_service_kind kind;
-	uint32_t vni;			/* the backends' network (PUBLISHED: ingress) */
-	struct dp_addr vip;		/* VIP */
-	uint8_t proto;			/* PUBLISHED: IPPROTO_TCP or IPPROTO_UDP */
-	uint16_t published, target;	/* PUBLISHED, host byte order */
+	uint32_t vni; /* the backends' network (PUBLISHED: ingress) */
+	struct dp_addr vip; /* VIP */
+	uint8_t proto; /* PUBLISHED: IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t published, target; /* PUBLISHED, host byte order */
 	const struct dp_backend *backends;
-	size_t n_backends;		/* at most DP_BACKENDS_MAX, else -E2BIG */
+	size_t n_backends; /* at most DP_BACKENDS_MAX, else -E2BIG */
 };
 
 /*
@@ -164,16 +168,16 @@ int dp_service_set(struct dp *dp, const struct dp_service *s, struct err *err);
 int dp_service_del(struct dp *dp, const struct dp_service *s, struct err *err);
 
 enum dp_link_role {
-	DP_LINK_CONTAINER = 1,	/* host end of a container's overlay or ingress veth */
-	DP_LINK_CLIENTS,	/* uplink or bridge: clients of published ports, peers' VXLAN */
-	DP_LINK_LOOPBACK,	/* attached by dp_open() */
+	DP_LINK_CONTAINER = 1, /* host end of a container's overlay or ingress veth */
+	DP_LINK_CLIENTS, /* uplink or bridge: clients of published ports, peers' VXLAN */
+	DP_LINK_LOOPBACK, /* attached by dp_open() */
 };
 
 struct dp_link {
 	uint32_t ifindex;
 	enum dp_link_role role;
-	uint32_t vni;		/* CONTAINER: its network */
-	struct dp_addr addr;	/* CONTAINER: its address; other source addresses are dropped */
+	uint32_t vni; /* CONTAINER: its network */
+	struct dp_addr addr; /* CONTAINER: its address; other source addresses are dropped */
 };
 
 int dp_link_set(struct dp *dp, const struct dp_link *l, struct err *err);
@@ -191,7 +195,7 @@ json_t *dp_dump(struct dp *dp);
 json_t *dp_dump_flows(struct dp *dp, size_t max);
 
 struct dp_stats {
-	uint64_t packets[SW_REASON_COUNT];	/* since the datapath was loaded */
+	uint64_t packets[SW_REASON_COUNT]; /* since the datapath was loaded */
 	uint64_t bytes[SW_REASON_COUNT];
 };
 

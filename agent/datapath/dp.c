@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/dp_impl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "swarm/lb.h"
+
+_Static_assert(sizeof(struct dp_addr) == sizeof(struct sw_addr), "the same 16 bytes");
+
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+int dp_addr_parse(const char *s, struct dp_addr *ret)
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t len = s ? strcspn(s, "/") : 0;
+	struct dp_addr a;
+
+	if (!len || len >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, s, len);
+	text[len] = 0;
+	if (inet_pton(AF_INET, text, a.b + 12) == 1)
+		memcpy(a.b, mapped_prefix, 12);
+	else if (inet_pton(AF_INET6, text, a.b) != 1)
+		return -EINVAL;
+	*ret = a;
+	return 0;
+}
+
+static bool is4(const struct dp_addr *a)
+{
+	return !memcmp(a->b, mapped_prefix, 12);
+}
+
+void dp_addr_format(const struct dp_addr *a, char dst[INET6_ADDRSTRLEN])
+{
+	if (is4(a))
+		inet_ntop(AF_INET, a->b + 12, dst, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, a->b, dst, INET6_ADDRSTRLEN);
+}
+
+bool dp_addr_is_set(const struct dp_addr *a)
+{
+	static const struct dp_addr none;
+
+	return memcmp(a, &none, sizeof(none));
+}
+
+const char *dp_reason(enum sw_reason reason)
+{
+	static const char *const texts[] = {
+#define X(name, text) [SW_##name] = text,
+		SW_REASONS(X)
+#undef X
+	};
+
+	return (unsigned int)reason < ARRAY_SIZE(texts) ? texts[reason] : "unknown";
+}
+
+const char *dp_reason_name(enum sw_reason reason)
+{
+	static const char *const names[] = {
+#define X(name, text) [SW_##name] = #name,
+		SW_REASONS(X)
+#undef X
+	};
+
+	return (unsigned int)reason < ARRAY_SIZE(names) ? names[reason] : "UNKNOWN";
+}
+
+static const struct dp_ops *const all_ops[] = {&dp_fake_ops};
+
+static int open_kind(const struct dp_ops *ops, const struct dp_options *opt, struct dp **ret,
+		     struct err *err)
+{
+	struct dp *dp;
+	int rc = ops->open(opt, &dp, err);
+
+	if (rc)
+		return rc;
+	dp->ops = ops;
+	dp->syncing = false;
+	map_init(&dp->marks);
+	*ret = dp;
+	return 0;
+}
+
+int dp_open(const struct dp_options *opt, struct dp **ret, struct err *err)
+{
+	bool automatic = str_empty(opt->kind) || streq(opt->kind, "auto");
+	int rc = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_ops); i++) {
+		if (automatic ? all_ops[i] == &dp_fake_ops : !streq(opt->kind, all_ops[i]->kind))
+			continue;
+		rc = open_kind(all_ops[i], opt, ret, err);
+		if (!rc || !automatic)
+			return rc;
+	}
+	return automatic ? rc
+			 : err_set(err, rc, "datapath \"%s\" is unknown: use auto, bpf or kmod",
+				   opt->kind);
+}
+
+int dp_vtep_set(struct dp *dp, const struct dp_addr *vtep, uint16_t vxlan_port, struct err *err)
+{
+	if (dp_addr_is_set(vtep) && !is4(vtep))
+		return err_set(err, -EAFNOSUPPORT,
+			       "the data path address has to be an IPv4 address");
+	return dp->ops->vtep_set(dp, vtep, vxlan_port ? vxlan_port : 4789, err);
+}
+
+void dp_close(struct dp *dp)
+{
+	if (!dp)
+		return;
+	map_done(&dp->marks);
+	dp->ops->close(dp);
+}
+
+void dp_destroy(struct dp *dp)
+{
+	if (!dp)
+		return;
+	map_done(&dp->marks);
+	dp->ops->destroy(dp);
+}
+
+int dp_clean(const char *exec_root, struct err *err)
+{
+	int rc, first = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_ops); i++) {
+		rc = all_ops[i]->clean ? all_ops[i]->clean(exec_root, err) : 0;
+		if (rc && !first)
+			first = rc;
+	}
+	return first;
+}
+
+static void hex_addr(const struct dp_addr *a, char dst[33])
+{
+	hex_encode(dst, a->b, sizeof(a->b));
+}
+
+void dp_item_key(const struct dp_item *item, char dst[DP_ITEM_KEY_SIZE])
+{
+	char hex[33];
+
+	switch (item->kind) {
+	case DP_ITEM_NETWORK:
+		snprintf(dst, DP_ITEM_KEY_SIZE, "n%u", item->network->vni);
+		break;
+	case DP_ITEM_ENDPOINT:
+		hex_addr(&item->endpoint->addr, hex);
+		snprintf(dst, DP_ITEM_KEY_SIZE, "e%u/%s", item->endpoint->vni, hex);
+		break;
+	case DP_ITEM_PEER:
+		hex_addr(item->peer, hex);
+		snprintf(dst, DP_ITEM_KEY_SIZE, "p%s", hex);
+		break;
+	case DP_ITEM_SERVICE:
+		hex_addr(&item->service->vip, hex);
+		if (item->service->kind == DP_VIP)
+			snprintf(dst, DP_ITEM_KEY_SIZE, "v%u/%s", item->service->vni, hex);
+		else
+			snprintf(dst, DP_ITEM_KEY_SIZE, "s%u/%u", item->service->proto,
+				 item->service->published);
+		break;
+	case DP_ITEM_LINK:
+		snprintf(dst, DP_ITEM_KEY_SIZE, "l%u", item->link->ifindex);
+		break;
+	default:
+		assert(0);
+	}
+}
+
+static void mark(struct dp *dp, const struct dp_item *item)
+{
+	char key[DP_ITEM_KEY_SIZE];
+
+	if (!dp->syncing)
+		return;
+	dp_item_key(item, key);
+	map_put(&dp->marks, key, dp);
+}
+
+static void default_mac(uint8_t mac[6], const struct dp_addr *a)
+{
+	static const uint8_t none[6];
+
+	if (memcmp(mac, none, 6))
+		return;
+	mac[0] = 0x02;
+	mac[1] = 0x42;
+	memcpy(mac + 2, a->b + 12, 4);
+}
+
+static int check_addr(const struct dp_addr *a, const char *what, bool optional, struct err *err)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (is4(a) || (optional && !dp_addr_is_set(a)))
+		return 0;
+	dp_addr_format(a, text);
+	return err_set(err, -EAFNOSUPPORT, "%s %s: only IPv4 addresses are supported", what, text);
+}
+
+static int check_vni(uint32_t vni, struct err *err)
+{
+	if (vni && vni < 1 << 24)
+		return 0;
+	return err_set(err, -EINVAL, "VXLAN network identifier %u is not within 1 to 16777215",
+		       vni);
+}
+
+int dp_network_set(struct dp *dp, const struct dp_network *n, struct err *err)
+{
+	struct dp_network full = *n;
+	struct dp_item item = {.kind = DP_ITEM_NETWORK, .network = &full};
+	int rc = check_vni(n->vni, err);
+
+	rc = rc ? rc : check_addr(&n->gateway, "gateway", true, err);
+	rc = rc ? rc : check_addr(&n->node_addr, "node address", true, err);
+	if (rc)
+		return rc;
+	if (!full.mtu)
+		full.mtu = 1450;
+	default_mac(full.gateway_mac, &full.gateway);
+	rc = dp->ops->network_set(dp, &full, err);
+	if (!rc)
+		mark(dp, &item);
+	return rc;
+}
+
+int dp_endpoint_set(struct dp *dp, const struct dp_endpoint *e, struct err *err)
+{
+	struct dp_endpoint full = *e;
+	struct dp_item item = {.kind = DP_ITEM_ENDPOINT, .endpoint = &full};
+	int rc = check_vni(e->vni, err);
+
+	rc = rc ? rc : check_addr(&e->addr, "endpoint", false, err);
+	rc = rc ? rc : check_addr(&e->node, "node", e->ifindex != 0, err);
+	rc = rc ? rc : check_addr(&e->host_addr, "host address", true, err);
+	if (rc)
+		return rc;
+	default_mac(full.mac, &full.addr);
+	rc = dp->ops->endpoint_set(dp, &full, err);
+	if (!rc)
+		mark(dp, &item);
+	return rc;
+}
+
+int dp_endpoint_del(struct dp *dp, uint32_t vni, const struct dp_addr *addr, struct err *err)
+{
+	return dp->ops->endpoint_del(dp, vni, addr, err);
+}
+
+int dp_peer_set(struct dp *dp, const struct dp_addr *vtep, struct err *err)
+{
+	struct dp_item item = {.kind = DP_ITEM_PEER, .peer = vtep};
+	int rc = check_addr(vtep, "node", false, err);
+
+	if (!rc)
+		rc = dp->ops->peer_set(dp, vtep, err);
+	if (!rc)
+		mark(dp, &item);
+	return rc;
+}
+
+int dp_peer_del(struct dp *dp, const struct dp_addr *vtep, struct err *err)
+{
+	return dp->ops->peer_del(dp, vtep, err);
+}
+
+static int compare_backends(const void *a, const void *b)
+{
+	return memcmp(&((const struct dp_backend *)a)->addr, &((const struct dp_backend *)b)->addr,
+		      sizeof(struct dp_addr));
+}
+
+/* Sorted by address (bytes in network order: as sw_lb_compare), the last of doubles wins. */
+static size_t sort_backends(struct dp_backend *b, size_t n)
+{
+	size_t len = 0;
+
+	if (n)
+		qsort(b, n, sizeof(*b), compare_backends);
+	for (size_t i = 0; i < n; i++) {
+		if (!b[i].weight)
+			b[i].weight = 1;
+		if (len && !memcmp(&b[len - 1].addr, &b[i].addr, sizeof(b[i].addr)))
+			b[len - 1] = b[i];
+		else
+			b[len++] = b[i];
+	}
+	return len;
+}
+
+static int check_service(const struct dp_service *s, struct err *err)
+{
+	int rc = check_vni(s->vni, err);
+
+	if (rc)
+		return rc;
+	if (s->n_backends > DP_BACKENDS_MAX)
+		return err_set(err, -E2BIG, "a service has at most %d backends here, not %zu",
+			       DP_BACKENDS_MAX, s->n_backends);
+	for (size_t i = 0; i < s->n_backends; i++) {
+		rc = check_addr(&s->backends[i].addr, "backend", false, err);
+		if (rc)
+			return rc;
+	}
+	if (s->kind == DP_VIP)
+		return check_addr(&s->vip, "virtual IP", false, err);
+	if (s->proto != IPPROTO_TCP && s->proto != IPPROTO_UDP)
+		return err_set(err, -EOPNOTSUPP, "port %u: only TCP and UDP ports can be published",
+			       s->published);
+	if (!s->published || !s->target)
+		return err_set(err, -EINVAL,
+			       "published and target port have to be within 1 to 65535");
+	return 0;
+}
+
+int dp_service_set(struct dp *dp, const struct dp_service *s, struct err *err)
+{
+	struct dp_service full = *s;
+	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = &full};
+	_cleanup_free_ struct dp_backend *b = NULL;
+	int rc = check_service(s, err);
+
+	if (rc)
+		return rc;
+	b = xcalloc(s->n_backends + 1, sizeof(*b));
+	if (s->n_backends)
+		memcpy(b, s->backends, s->n_backends * sizeof(*b));
+	full.n_backends = sort_backends(b, s->n_backends);
+	full.backends = b;
+	rc = dp->ops->service_set(dp, &full, err);
+	if (!rc)
+		mark(dp, &item);
+	return rc;
+}
+
+int dp_service_del(struct dp *dp, const struct dp_service *s, struct err *err)
+{
+	return dp->ops->service_del(dp, s, err);
+}
+
+int dp_link_set(struct dp *dp, const struct dp_link *l, struct err *err)
+{
+	struct dp_item item = {.kind = DP_ITEM_LINK, .link = l};
+	int rc = 0;
+
+	if (!l->ifindex)
+		return err_set(err, -EINVAL, "link without an index");
+	if (l->role == DP_LINK_CONTAINER) {
+		rc = check_vni(l->vni, err);
+		rc = rc ? rc : check_addr(&l->addr, "container", false, err);
+	}
+	if (!rc)
+		rc = dp->ops->link_set(dp, l, err);
+	if (!rc)
+		mark(dp, &item);
+	return rc;
+}
+
+int dp_link_del(struct dp *dp, uint32_t ifindex, struct err *err)
+{
+	return dp->ops->link_del(dp, ifindex, err);
+}
+
+/* Identities of items that are to be deleted, copied since visits may not change anything. */
+struct doomed {
+	struct dp *dp;
+	bool marks; /* those without a mark, else those of the network vni */
+	uint32_t vni;
+	size_t n;
+	struct doomed_item {
+		enum dp_item_kind kind;
+		union {
+			uint32_t vni, ifindex;
+			struct dp_addr peer;
+			struct dp_endpoint endpoint;
+			struct dp_service service;
+		};
+	} * items;
+};
+
+static bool is_doomed(const struct doomed *d, const struct dp_item *item)
+{
+	char key[DP_ITEM_KEY_SIZE];
+
+	if (d->marks) {
+		if (item->kind == DP_ITEM_LINK && item->link->role == DP_LINK_LOOPBACK)
+			return false;
+		dp_item_key(item, key);
+		return !map_has(&d->dp->marks, key);
+	}
+	if (item->kind == DP_ITEM_ENDPOINT)
+		return item->endpoint->vni == d->vni;
+	return item->kind == DP_ITEM_SERVICE && item->service->vni == d->vni;
+}
+
+static int collect(const struct dp_item *item, void *arg)
+{
+	struct doomed *d = arg;
+	struct doomed_item *i;
+
+	if (!is_doomed(d, item))
+		return 0;
+	if (!(d->n & (d->n - 1)))
+		d->items = xrealloc(d->items, (d->n ? d->n * 2 : 1) * sizeof(*d->items));
+	i = &d->items[d->n++];
+	memset(i, 0, sizeof(*i));
+	i->kind = item->kind;
+	switch (item->kind) {
+	case DP_ITEM_NETWORK:
+		i->vni = item->network->vni;
+		break;
+	case DP_ITEM_LINK:
+		i->ifindex = item->link->ifindex;
+		break;
+	case DP_ITEM_PEER:
+		i->peer = *item->peer;
+		break;
+	case DP_ITEM_ENDPOINT:
+		i->endpoint = *item->endpoint;
+		break;
+	case DP_ITEM_SERVICE:
+		i->service = *item->service;
+		i->service.backends = NULL;
+		i->service.n_backends = 0;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int delete_items(struct doomed *d, struct err *err)
+{
+	const struct dp_ops *ops = d->dp->ops;
+	int rc, first = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		struct doomed_item *it = &d->items[i];
+
+		switch (it->kind) {
+		case DP_ITEM_NETWORK:
+			rc = ops->network_del(d->dp, it->vni, err);
+			break;
+		case DP_ITEM_LINK:
+			rc = ops->link_del(d->dp, it->ifindex, err);
+			break;
+		case DP_ITEM_PEER:
+			rc = ops->peer_del(d->dp, &it->peer, err);
+			break;
+		case DP_ITEM_ENDPOINT:
+			rc = ops->endpoint_del(d->dp, it->endpoint.vni, &it->endpoint.addr, err);
+			break;
+		default:
+			rc = ops->service_del(d->dp, &it->service, err);
+			break;
+		}
+		if (rc && !first)
+			first = rc;
+	}
+	free(d->items);
+	return first;
+}
+
+int dp_network_del(struct dp *dp, uint32_t vni, struct err *err)
+{
+	struct doomed d = {.dp = dp, .vni = vni};
+	int rc;
+
+	dp->ops->each(dp, DP_ITEM_SERVICE, collect, &d);
+	dp->ops->each(dp, DP_ITEM_ENDPOINT, collect, &d);
+	rc = delete_items(&d, err);
+	return rc ? rc : dp->ops->network_del(dp, vni, err);
+}
+
+void dp_sync_begin(struct dp *dp)
+{
+	map_done(&dp->marks);
+	map_init(&dp->marks);
+	dp->syncing = true;
+}
+
+int dp_sync_end(struct dp *dp, struct err *err)
+{
+	static const enum dp_item_kind order[] = {DP_ITEM_LINK, DP_ITEM_SERVICE, DP_ITEM_ENDPOINT,
+						  DP_ITEM_PEER, DP_ITEM_NETWORK};
+	struct doomed d = {.dp = dp, .marks = true};
+	int rc;
+
+	if (!dp->syncing)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		dp->ops->each(dp, order[i], collect, &d);
+	rc = delete_items(&d, err);
+	dp->syncing = false;
+	map_done(&dp->marks);
+	map_init(&dp->marks);
+	return rc;
+}
+
+static json_t *addr_json(const struct dp_addr *a)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!dp_addr_is_set(a))
+		return json_null();
+	dp_addr_format(a, text);
+	return json_string(text);
+}
+
+static json_t *mac_json(const uint8_t m[6])
+{
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+static json_t *service_json(const struct dp_service *s)
+{
+	json_t *backends = json_array();
+
+	for (size_t i = 0; i < s->n_backends; i++)
+		json_array_append_new(backends, json_pack("{s:o,s:i,s:b}", "addr",
+							  addr_json(&s->backends[i].addr), "weight",
+							  s->backends[i].weight, "draining",
+							  s->backends[i].draining));
+	if (s->kind == DP_VIP)
+		return json_pack("{s:s,s:i,s:o,s:o}", "kind", "vip", "vni", s->vni, "vip",
+				 addr_json(&s->vip), "backends", backends);
+	return json_pack("{s:s,s:i,s:s,s:i,s:i,s:o}", "kind", "published", "vni", s->vni, "proto",
+			 s->proto == IPPROTO_TCP ? "tcp" : "udp", "published", s->published,
+			 "target", s->target, "backends", backends);
+}
+
+static json_t *item_json(const struct dp_item *item)
+{
+	static const char *const roles[] = {"?", "container", "clients", "loopback"};
+	const struct dp_network *n = item->network;
+	const struct dp_endpoint *e = item->endpoint;
+	const struct dp_link *l = item->link;
+
+	switch (item->kind) {
+	case DP_ITEM_NETWORK:
+		return json_pack("{s:i,s:i,s:b,s:b,s:o,s:o,s:o}", "vni", n->vni, "mtu", n->mtu,
+				 "ingress", !!(n->flags & DP_NETWORK_INGRESS), "internal",
+				 !!(n->flags & DP_NETWORK_INTERNAL), "gateway",
+				 addr_json(&n->gateway), "gateway_mac", mac_json(n->gateway_mac),
+				 "node_addr", addr_json(&n->node_addr));
+	case DP_ITEM_ENDPOINT:
+		return json_pack("{s:i,s:o,s:o,s:i,s:o,s:o}", "vni", e->vni, "addr",
+				 addr_json(&e->addr), "mac", mac_json(e->mac), "ifindex",
+				 e->ifindex, "node", addr_json(&e->node), "host_addr",
+				 addr_json(&e->host_addr));
+	case DP_ITEM_PEER:
+		return addr_json(item->peer);
+	case DP_ITEM_SERVICE:
+		return service_json(item->service);
+	default:
+		return json_pack("{s:i,s:s,s:i,s:o}", "ifindex", l->ifindex, "role",
+				 roles[l->role <= DP_LINK_LOOPBACK ? l->role : 0], "vni", l->vni,
+				 "addr", addr_json(&l->addr));
+	}
+}
+
+static int dump_item(const struct dp_item *item, void *arg)
+{
+	json_array_append_new(arg, item_json(item));
+	return 0;
+}
+
+json_t *dp_dump(struct dp *dp)
+{
+	static const char *const names[DP_ITEM_KINDS] = {
+		[DP_ITEM_NETWORK] = "networks", [DP_ITEM_ENDPOINT] = "endpoints",
+		[DP_ITEM_PEER] = "peers",	[DP_ITEM_SERVICE] = "services",
+		[DP_ITEM_LINK] = "links",
+	};
+	json_t *all = json_object();
+
+	for (int kind = 0; kind < DP_ITEM_KINDS; kind++) {
+		json_t *list = json_array();
+
+		dp->ops->each(dp, kind, dump_item, list);
+		json_object_set_new(all, names[kind], list);
+	}
+	return all;
+}
+
+json_t *dp_flow_json(const struct dp_flow *f)
+{
+	json_t *to = json_pack("{s:o,s:i,s:o,s:i,s:o}", "src", addr_json(&f->to_src), "sport",
+			       f->to_sport, "dst", addr_json(&f->to_dst), "dport", f->to_dport,
+			       "via", addr_json(&f->via));
+
+	return json_pack("{s:i,s:i,s:o,s:i,s:o,s:i,s:o,s:s}", "vni", f->vni, "proto", f->proto,
+			 "src", addr_json(&f->src), "sport", f->sport, "dst", addr_json(&f->dst),
+			 "dport", f->dport, "to", to, "kind", f->kind);
+}
+
+json_t *dp_dump_flows(struct dp *dp, size_t max)
+{
+	return dp->ops->flows(dp, max);
+}
+
+int dp_stats(struct dp *dp, struct dp_stats *ret)
+{
+	return dp->ops->stats(dp, ret);
+}

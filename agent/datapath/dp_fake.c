@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The datapath in memory, for tests and simulation: it keeps what is set and carries nothing. */
+#include "datapath/dp_impl.h"
+
+struct fake_item {
+	struct dp_item item;
+	union {
+		struct dp_network network;
+		struct dp_endpoint endpoint;
+		struct dp_addr peer;
+		struct dp_service service;
+		struct dp_link link;
+	};
+	struct dp_backend *backends;
+};
+
+struct fake {
+	struct dp dp;
+	struct map items; /* dp_item_key() -> struct fake_item */
+};
+
+static void item_free(struct fake_item *i)
+{
+	if (!i)
+		return;
+	free(i->backends);
+	free(i);
+}
+
+static int fake_open(const struct dp_options *opt, struct dp **ret, struct err *err)
+{
+	struct fake *f = xcalloc(1, sizeof(*f));
+
+	(void)opt, (void)err;
+	map_init(&f->items);
+	*ret = &f->dp;
+	return 0;
+}
+
+static void fake_close(struct dp *dp)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	struct fake_item *item;
+	const char *key;
+
+	map_for_each (&f->items, key, item)
+		item_free(item);
+	map_done(&f->items);
+	free(f);
+}
+
+static int fake_vtep_set(struct dp *dp, const struct dp_addr *vtep, uint16_t port, struct err *err)
+{
+	(void)dp, (void)vtep, (void)port, (void)err;
+	return 0;
+}
+
+static void put(struct dp *dp, struct fake_item *i)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	char key[DP_ITEM_KEY_SIZE];
+
+	i->item.network = &i->network; /* members of one union share their address */
+	dp_item_key(&i->item, key);
+	item_free(map_put(&f->items, key, i));
+}
+
+static int del(struct dp *dp, const struct dp_item *item)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	char key[DP_ITEM_KEY_SIZE];
+
+	dp_item_key(item, key);
+	item_free(map_del(&f->items, key));
+	return 0;
+}
+
+static struct fake_item *item_new(enum dp_item_kind kind)
+{
+	struct fake_item *i = xcalloc(1, sizeof(*i));
+
+	i->item.kind = kind;
+	return i;
+}
+
+static int fake_network_set(struct dp *dp, const struct dp_network *n, struct err *err)
+{
+	struct fake_item *i = item_new(DP_ITEM_NETWORK);
+
+	(void)err;
+	i->network = *n;
+	put(dp, i);
+	return 0;
+}
+
+static int fake_network_del(struct dp *dp, uint32_t vni, struct err *err)
+{
+	struct dp_network n = {.vni = vni};
+	struct dp_item item = {.kind = DP_ITEM_NETWORK, .network = &n};
+
+	(void)err;
+	return del(dp, &item);
+}
+
+static int fake_endpoint_set(struct dp *dp, const struct dp_endpoint *e, struct err *err)
+{
+	struct fake_item *i = item_new(DP_ITEM_ENDPOINT);
+
+	(void)err;
+	i->endpoint = *e;
+	put(dp, i);
+	return 0;
+}
+
+static int fake_endpoint_del(struct dp *dp, uint32_t vni, const struct dp_addr *addr,
+			     struct err *err)
+{
+	struct dp_endpoint e = {.vni = vni, .addr = *addr};
+	struct dp_item item = {.kind = DP_ITEM_ENDPOINT, .endpoint = &e};
+
+	(void)err;
+	return del(dp, &item);
+}
+
+static int fake_peer_set(struct dp *dp, const struct dp_addr *vtep, struct err *err)
+{
+	struct fake_item *i = item_new(DP_ITEM_PEER);
+
+	(void)err;
+	i->peer = *vtep;
+	put(dp, i);
+	return 0;
+}
+
+static int fake_peer_del(struct dp *dp, const struct dp_addr *vtep, struct err *err)
+{
+	struct dp_item item = {.kind = DP_ITEM_PEER, .peer = vtep};
+
+	(void)err;
+	return del(dp, &item);
+}
+
+static int fake_service_set(struct dp *dp, const struct dp_service *s, struct err *err)
+{
+	struct fake_item *i = item_new(DP_ITEM_SERVICE);
+
+	(void)err;
+	i->service = *s;
+	i->backends = xmemdup(s->backends, s->n_backends * sizeof(*s->backends));
+	i->service.backends = i->backends;
+	put(dp, i);
+	return 0;
+}
+
+static int fake_service_del(struct dp *dp, const struct dp_service *s, struct err *err)
+{
+	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = s};
+
+	(void)err;
+	return del(dp, &item);
+}
+
+static int fake_link_set(struct dp *dp, const struct dp_link *l, struct err *err)
+{
+	struct fake_item *i = item_new(DP_ITEM_LINK);
+
+	(void)err;
+	i->link = *l;
+	put(dp, i);
+	return 0;
+}
+
+static int fake_link_del(struct dp *dp, uint32_t ifindex, struct err *err)
+{
+	struct dp_link l = {.ifindex = ifindex};
+	struct dp_item item = {.kind = DP_ITEM_LINK, .link = &l};
+
+	(void)err;
+	return del(dp, &item);
+}
+
+static int fake_each(struct dp *dp, enum dp_item_kind kind, dp_visit_fn visit, void *arg)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	struct fake_item *item;
+	const char *key;
+	int rc = 0;
+
+	map_for_each (&f->items, key, item) {
+		if (item->item.kind == kind && rc >= 0)
+			rc = visit(&item->item, arg);
+	}
+	return rc;
+}
+
+static json_t *fake_flows(struct dp *dp, size_t max)
+{
+	(void)dp, (void)max;
+	return json_array();
+}
+
+static int fake_stats(struct dp *dp, struct dp_stats *ret)
+{
+	(void)dp;
+	memset(ret, 0, sizeof(*ret));
+	return 0;
+}
+
+const struct dp_ops dp_fake_ops = {
+	.kind = "fake",
+	.open = fake_open,
+	.close = fake_close,
+	.destroy = fake_close,
+	.vtep_set = fake_vtep_set,
+	.network_set = fake_network_set,
+	.network_del = fake_network_del,
+	.endpoint_set = fake_endpoint_set,
+	.endpoint_del = fake_endpoint_del,
+	.peer_set = fake_peer_set,
+	.peer_del = fake_peer_del,
+	.service_set = fake_service_set,
+	.service_del = fake_service_del,
+	.link_set = fake_link_set,
+	.link_del = fake_link_del,
+	.each = fake_each,
+	.flows = fake_flows,
+	.stats = fake_stats,
+};

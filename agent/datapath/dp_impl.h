@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a back end of the datapath implements. dp.c checks arguments, fills in defaults and does
+ * the marking and sweeping of dp_sync_*(); a back end gets complete structures and keeps them
+ * where packets are handled. Addresses are IPv4-mapped, MACs and MTUs set, VNIs below 1 << 24.
+ * Loop thread only. Errors: negative errno and the sentence.
+ */
+#pragma once
+
+#include "core/map.h"
+#include "datapath/dp.h"
+
+enum dp_item_kind {
+	DP_ITEM_NETWORK,
+	DP_ITEM_ENDPOINT,
+	DP_ITEM_PEER,
+	DP_ITEM_SERVICE,
+	DP_ITEM_LINK,
+	DP_ITEM_KINDS,
+};
+
+struct dp_item {
+	enum dp_item_kind kind;
+	union {
+		const struct dp_network *network;
+		const struct dp_endpoint *endpoint;
+		const struct dp_addr *peer;
+		const struct dp_service *service; /* with its backends */
+		const struct dp_link *link;
+	};
+};
+
+/* Everything is borrowed for the call. A negative return ends the visit and is passed on. */
+typedef int (*dp_visit_fn)(const struct dp_item *item, void *arg);
+
+struct dp_ops {
+	const char *kind;
+	/*
+	 * *ret is a struct whose first member is struct dp; the caller sets its ops. What a former
+	 * agent left is taken over, or replaced when its layout is another.
+	 */
+	int (*open)(const struct dp_options *opt, struct dp **ret, struct err *err);
+	/* Free the handle, leave the kernel as it is. */
+	void (*close)(struct dp *dp);
+	/* Take everything out of the kernel, then free the handle. */
+	void (*destroy)(struct dp *dp);
+	/* destroy() without a handle; 0 when there is nothing. May be NULL. */
+	int (*clean)(const char *exec_root, struct err *err);
+	int (*vtep_set)(struct dp *dp, const struct dp_addr *vtep, uint16_t vxlan_port,
+			struct err *err);
+
+	/*
+	 * Insert or replace. Setting what is set already in the same way touches neither it nor
+	 * flows. An endpoint's flows end when it is deleted, not when it is set again.
+	 */
+	int (*network_set)(struct dp *dp, const struct dp_network *n, struct err *err);
+	int (*endpoint_set)(struct dp *dp, const struct dp_endpoint *e, struct err *err);
+	int (*peer_set)(struct dp *dp, const struct dp_addr *vtep, struct err *err);
+	/* backends are sorted by sw_lb_compare(), without doubles, weights at least 1. */
+	int (*service_set)(struct dp *dp, const struct dp_service *s, struct err *err);
+	int (*link_set)(struct dp *dp, const struct dp_link *l, struct err *err);
+
+	/* 0 also when absent. network_del is called when its endpoints and services are gone. */
+	int (*network_del)(struct dp *dp, uint32_t vni, struct err *err);
+	int (*endpoint_del)(struct dp *dp, uint32_t vni, const struct dp_addr *addr,
+			    struct err *err);
+	int (*peer_del)(struct dp *dp, const struct dp_addr *vtep, struct err *err);
+	int (*service_del)(struct dp *dp, const struct dp_service *s, struct err *err);
+	int (*link_del)(struct dp *dp, uint32_t ifindex, struct err *err);
+
+	/* Visit all of a kind, read from the kernel; visit() may not change the datapath. */
+	int (*each)(struct dp *dp, enum dp_item_kind kind, dp_visit_fn visit, void *arg);
+	/* As dp_dump_flows(). */
+	json_t *(*flows)(struct dp *dp, size_t max);
+	int (*stats)(struct dp *dp, struct dp_stats *ret);
+};
+
+/* The head of every handle. */
+struct dp {
+	const struct dp_ops *ops;
+	bool syncing;
+	struct map marks; /* item keys that were set since dp_sync_begin() */
+};
+
+extern const struct dp_ops dp_bpf_ops;
+extern const struct dp_ops dp_fake_ops;
+
+#define DP_ITEM_KEY_SIZE 64
+/* The identity of an item as text. */
+void dp_item_key(const struct dp_item *item, char dst[DP_ITEM_KEY_SIZE]);
+
+/* One element of dp_dump_flows(); to: what the packets become. Owned by the caller. */
+struct dp_flow {
+	const char *kind; /* "vip", "published", "reply", "remapped" */
+	uint32_t vni;
+	uint8_t proto;
+	struct dp_addr src, dst, to_src, to_dst, via;
+	uint16_t sport, dport, to_sport, to_dport; /* host byte order */
+};
+json_t *dp_flow_json(const struct dp_flow *f);
