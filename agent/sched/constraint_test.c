@@ -62,8 +62,12 @@ TEST(values_compare_without_case)
 		{"node.ip!=nonsense", 0},	{"node.colour==red", 0},
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		EXPECT_EQ(cases[i].want, check(cases[i].expr)) TH_LOG("%s", cases[i].expr);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		EXPECT_EQ(cases[i].want, check(cases[i].expr))
+		{
+			TH_LOG("%s", cases[i].expr);
+		}
+	}
 }
 
 TEST(bad_expressions_are_refused)
