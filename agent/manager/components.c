@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/components.h"
+
+#include "alloc/alloc.h"
+#include "manager/keys.h"
+
+const struct component_ops *const leader_components[] = {
+	&alloc_component,
+	&keys_component,
+};
+const size_t n_leader_components = sizeof(leader_components) / sizeof(leader_components[0]);
