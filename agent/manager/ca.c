@@ -17,7 +17,7 @@
 
 #define NS_PER_S 1000000000LL
 #define ROOT_YEARS 20
-#define BACKDATE_S 3600	/* for clocks that run behind */
+#define BACKDATE_S 3600 /* for clocks that run behind */
 
 #define RELEASE(type, free_fn)                                                                     \
 	static void release_##type(type **p)                                                       \
@@ -33,7 +33,7 @@ RELEASE(BIO, BIO_free_all)
 #undef RELEASE
 #define _own_(type) _cleanup_(release_##type) type
 
-static void release_certs(STACK_OF(X509) **p)
+static void release_certs(STACK_OF(X509) * *p)
 {
 	sk_X509_pop_free(*p, X509_free);
 }
@@ -101,7 +101,7 @@ static X509 *read_cert(const char *text)
 }
 
 /* All certificates of the text, at least one, or NULL. */
-static STACK_OF(X509) *read_certs(const char *text)
+static STACK_OF(X509) * read_certs(const char *text)
 {
 	_own_(BIO) *bio = text_bio(text);
 	STACK_OF(X509) *certs = sk_X509_new_null();
@@ -154,7 +154,8 @@ static bool set_times(X509 *cert, time_t from, time_t to)
 
 static bool add_name(X509_NAME *name, const char *field, const char *value)
 {
-	return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, (const uint8_t *)value, -1, -1, 0);
+	return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, (const uint8_t *)value, -1,
+					  -1, 0);
 }
 
 int ca_root_new(char **ret_cert, char **ret_key, struct err *err)
@@ -190,8 +191,9 @@ int ca_csr_new(char **ret_csr, char **ret_key, struct err *err)
 	_own_(BIO) *bio = BIO_new(BIO_s_mem());
 	char *key_pem;
 
-	if (!key || !X509_REQ_set_version(req, X509_REQ_VERSION_1) || !X509_REQ_set_pubkey(req, key) ||
-	    !X509_REQ_sign(req, key, EVP_sha256()) || !PEM_write_bio_X509_REQ(bio, req))
+	if (!key || !X509_REQ_set_version(req, X509_REQ_VERSION_1) ||
+	    !X509_REQ_set_pubkey(req, key) || !X509_REQ_sign(req, key, EVP_sha256()) ||
+	    !PEM_write_bio_X509_REQ(bio, req))
 		return fail(err, -EIO, "cannot make a certificate request");
 	key_pem = key_text(key);
 	if (!key_pem)
@@ -218,7 +220,8 @@ static bool fill_leaf(X509 *cert, X509 *root, EVP_PKEY *public, const struct ca_
 	       set_times(cert, now - BACKDATE_S, now + expiry / NS_PER_S) &&
 	       add_name(name, "O", leaf->cluster_id) && add_name(name, "OU", leaf->role) &&
 	       add_name(name, "CN", leaf->node_id) &&
-	       X509_set_issuer_name(cert, X509_get_subject_name(root)) && X509_set_pubkey(cert, public) &&
+	       X509_set_issuer_name(cert, X509_get_subject_name(root)) &&
+	       X509_set_pubkey(cert, public) &&
 	       add_ext(cert, root, NID_key_usage, "critical,digitalSignature,keyEncipherment") &&
 	       add_ext(cert, root, NID_ext_key_usage, "serverAuth,clientAuth") &&
 	       add_ext(cert, root, NID_basic_constraints, "critical,CA:FALSE") &&
@@ -244,6 +247,33 @@ int ca_sign(const char *root_cert, const char *root_key, const char *intermediat
 	if (!fill_leaf(cert, root, public, leaf) || !X509_sign(cert, key, EVP_sha256()))
 		return fail(err, -EIO, "cannot sign a certificate");
 	*ret_cert = cert_text(cert, intermediates);
+	return *ret_cert ? 0 : fail(err, -EIO, "cannot write a certificate");
+}
+
+int ca_cross_sign(const char *old_cert, const char *old_key, const char *new_cert, char **ret_cert,
+		  struct err *err)
+{
+	_own_(X509) *old = read_cert(old_cert);
+	_own_(X509) *new = read_cert(new_cert);
+	_own_(EVP_PKEY) *key = read_key(old_key);
+	_own_(X509) *cert = X509_new();
+
+	if (!old || !new || !key)
+		return fail(err, -EINVAL,
+			    "cannot read the root certificates and the key of a rotation");
+	if (!X509_set_version(cert, X509_VERSION_3) || !set_serial(cert) ||
+	    !X509_set1_notBefore(cert, X509_get0_notBefore(new)) ||
+	    !X509_set1_notAfter(cert, X509_get0_notAfter(new)) ||
+	    !X509_set_subject_name(cert, X509_get_subject_name(new)) ||
+	    !X509_set_issuer_name(cert, X509_get_subject_name(old)) ||
+	    !X509_set_pubkey(cert, X509_get0_pubkey(new)) ||
+	    !add_ext(cert, old, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+	    !add_ext(cert, old, NID_basic_constraints, "critical,CA:TRUE") ||
+	    !add_ext(cert, old, NID_subject_key_identifier, "hash") ||
+	    !add_ext(cert, old, NID_authority_key_identifier, "keyid") ||
+	    !X509_sign(cert, key, EVP_sha256()))
+		return fail(err, -EIO, "cannot cross-sign the new root certificate");
+	*ret_cert = cert_text(cert, NULL);
 	return *ret_cert ? 0 : fail(err, -EIO, "cannot write a certificate");
 }
 
@@ -361,8 +391,8 @@ int ca_roots_check(const char *roots, struct err *err)
 	return 0;
 }
 
-int ca_subject_and_key(const char *text, void **ret_subject, size_t *ret_subject_size, void **ret_key,
-		       size_t *ret_key_size, struct err *err)
+int ca_subject_and_key(const char *text, void **ret_subject, size_t *ret_subject_size,
+		       void **ret_key, size_t *ret_key_size, struct err *err)
 {
 	_own_(X509) *cert = read_cert(text);
 	uint8_t *name = NULL, *key = NULL;
@@ -380,5 +410,6 @@ int ca_subject_and_key(const char *text, void **ret_subject, size_t *ret_subject
 	}
 	OPENSSL_free(name);
 	OPENSSL_free(key);
-	return n_name > 0 && n_key > 0 ? 0 : fail(err, -EINVAL, "the certificate cannot be encoded");
+	return n_name > 0 && n_key > 0 ? 0
+				       : fail(err, -EINVAL, "the certificate cannot be encoded");
 }

@@ -10,11 +10,11 @@
 
 #include "core/err.h"
 
-#define CA_WORKER "swarm-worker"	/* OU of a leaf, and expected server names */
+#define CA_WORKER "swarm-worker" /* OU of a leaf, and expected server names */
 #define CA_MANAGER "swarm-manager"
-#define CA_SERVER "swarm-ca"		/* further DNS name of managers; CN of roots */
+#define CA_SERVER "swarm-ca" /* further DNS name of managers; CN of roots */
 
-#define CA_TOKEN_SIZE 96		/* a token and its NUL, with room for the FIPS form */
+#define CA_TOKEN_SIZE 96 /* a token and its NUL, with room for the FIPS form */
 #define CA_NODE_EXPIRY_NS (2160LL * 3600 * 1000000000)
 #define CA_NODE_EXPIRY_MIN_NS (3600LL * 1000000000)
 
@@ -23,11 +23,15 @@ int ca_root_new(char **ret_cert, char **ret_key, struct err *err);
 /* A key and the request that carries it, with an empty subject. */
 int ca_csr_new(char **ret_csr, char **ret_key, struct err *err);
 
+/* The new root's name and key in a certificate signed by the old one: the intermediate of a rotation. */
+int ca_cross_sign(const char *old_cert, const char *old_key, const char *new_cert, char **ret_cert,
+		  struct err *err);
+
 struct ca_leaf {
-	const char *node_id;	/* CN */
-	const char *role;	/* CA_WORKER or CA_MANAGER: OU */
-	const char *cluster_id;	/* O */
-	int64_t expiry_ns;	/* lifetime; below CA_NODE_EXPIRY_MIN_NS: CA_NODE_EXPIRY_NS */
+	const char *node_id; /* CN */
+	const char *role; /* CA_WORKER or CA_MANAGER: OU */
+	const char *cluster_id; /* O */
+	int64_t expiry_ns; /* lifetime; below CA_NODE_EXPIRY_MIN_NS: CA_NODE_EXPIRY_NS */
 };
 
 /*
@@ -42,9 +46,9 @@ struct ca_identity {
 	char *node_id;
 	char *role;
 	char *cluster_id;
-	int64_t not_before_ns;	/* wall clock */
+	int64_t not_before_ns; /* wall clock */
 	int64_t not_after_ns;
-	uint8_t *issuer_subject;	/* DER Name */
+	uint8_t *issuer_subject; /* DER Name */
 	size_t issuer_subject_size;
 };
 
@@ -59,8 +63,8 @@ int ca_key_matches(const char *cert, const char *key, struct err *err);
 int ca_roots_check(const char *roots, struct err *err);
 /* The subject (DER Name) and public key (DER SubjectPublicKeyInfo) of the first certificate;
  * malloc'd. For NodeTLSInfo and the API's TLSInfo. */
-int ca_subject_and_key(const char *cert, void **ret_subject, size_t *ret_subject_size, void **ret_key,
-		       size_t *ret_key_size, struct err *err);
+int ca_subject_and_key(const char *cert, void **ret_subject, size_t *ret_subject_size,
+		       void **ret_key, size_t *ret_key_size, struct err *err);
 
 /* "SWMTKN-1-…": the digest of the exact root bundle, and a new secret. */
 int ca_token_new(const char *roots, char ret[CA_TOKEN_SIZE], struct err *err);

@@ -110,6 +110,11 @@ void grpc_server_add(struct grpc_server *server, const struct grpc_method *metho
 int grpc_server_listen(struct grpc_server *server, int fd, struct err *err);
 /* Break off every call of a to_leader method (ABORTED): the leadership has changed. */
 void grpc_server_abort_leader_calls(struct grpc_server *server);
+/*
+ * Whether the clients at an IP address are still there: a ping over each of their connections,
+ * which ends when it is not answered in time.
+ */
+void grpc_server_probe(struct grpc_server *server, const char *ip, uint32_t timeout_ms);
 /* End every connection of the holder of a certificate: it was removed from the swarm. */
 void grpc_server_cut(struct grpc_server *server, const char *node_id);
 

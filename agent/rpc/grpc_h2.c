@@ -35,7 +35,8 @@ struct h2_conn {
 	void *owner; /* NULL: freed by it, or told */
 	struct list_head streams, drained;
 	size_t n_streams;
-	struct timer handshake, kick;
+	struct timer deadline; /* of the handshake, then of an answer to a ping */
+	struct timer kick;
 	unsigned int depth; /* callbacks on the stack */
 	bool server, ready, dead, kicked;
 	char *why;
@@ -480,8 +481,11 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	if (conn->dead)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	switch (frame->hd.type) {
-	case NGHTTP2_RST_STREAM:
 	case NGHTTP2_PING:
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+			timer_cancel(&conn->deadline);
+		/* fall through */
+	case NGHTTP2_RST_STREAM:
 	case NGHTTP2_SETTINGS:
 	case NGHTTP2_PRIORITY:
 		if (noisy(conn)) {
@@ -713,7 +717,7 @@ static void on_connected(struct h2_conn *conn)
 	const uint8_t *alpn;
 	unsigned int n;
 
-	timer_cancel(&conn->handshake);
+	timer_cancel(&conn->deadline);
 	grpc_socket_setup(bufferevent_getfd(conn->bev));
 	SSL_get0_alpn_selected(conn->ssl, &alpn, &n);
 	if (!conn->server && (n != 2 || memcmp(alpn, "h2", 2))) {
@@ -761,12 +765,13 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	leave(conn);
 }
 
-static void on_handshake_timeout(void *arg)
+static void on_deadline(void *arg)
 {
 	struct h2_conn *conn = arg;
 
 	enter(conn);
-	kill_conn(conn, "the connection was not made in time");
+	kill_conn(conn,
+		  conn->ready ? "the peer does not answer" : "the connection was not made in time");
 	leave(conn);
 }
 
@@ -797,9 +802,9 @@ struct h2_conn *h2_conn_new(const struct h2_conn_options *opt, struct err *err)
 	conn->noise_max = NOISE_STRANGER;
 	list_init(&conn->streams);
 	list_init(&conn->drained);
-	timer_init(&conn->handshake, opt->loop, on_handshake_timeout, conn);
+	timer_init(&conn->deadline, opt->loop, on_deadline, conn);
 	timer_init(&conn->kick, opt->loop, on_kick, conn);
-	timer_set(&conn->handshake, opt->handshake_timeout_ms);
+	timer_set(&conn->deadline, opt->handshake_timeout_ms);
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
 	bufferevent_setcb(bev, on_readable, on_writable, on_event, conn);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
@@ -831,7 +836,7 @@ static void end_streams(struct h2_conn *conn, const char *why)
 
 static void release(struct h2_conn *conn)
 {
-	timer_done(&conn->handshake);
+	timer_done(&conn->deadline);
 	timer_done(&conn->kick);
 	nghttp2_session_del(conn->session);
 	bufferevent_free(conn->bev);
@@ -878,6 +883,15 @@ void h2_conn_fail(struct h2_conn *conn, const char *why)
 		conn->kicked = true;
 		timer_set(&conn->kick, 0);
 	}
+}
+
+void h2_conn_probe(struct h2_conn *conn, uint32_t timeout_ms)
+{
+	if (!conn->ready || conn->dead || timer_pending(&conn->deadline))
+		return;
+	nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+	timer_set(&conn->deadline, timeout_ms);
+	kick(conn);
 }
 
 bool h2_conn_ready(const struct h2_conn *conn)

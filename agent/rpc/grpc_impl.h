@@ -128,6 +128,8 @@ void h2_conn_free(struct h2_conn *conn, const char *why);
 void h2_conn_fail(struct h2_conn *conn, const char *why);
 bool h2_conn_ready(const struct h2_conn *conn);
 size_t h2_conn_streams(const struct h2_conn *conn);
+/* Ping; the connection breaks when no answer comes in time. */
+void h2_conn_probe(struct h2_conn *conn, uint32_t timeout_ms);
 struct ssl_st *h2_conn_ssl(struct h2_conn *conn);
 /* In ready(), for a peer with a certificate: more streams, noise and bytes of unfinished messages. */
 void h2_conn_trust(struct h2_conn *conn, size_t buffered_max, uint32_t streams_max);

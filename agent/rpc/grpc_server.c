@@ -315,6 +315,24 @@ void grpc_server_abort_leader_calls(struct grpc_server *server)
 					"the manager has lost or gained the leadership");
 }
 
+static bool is_at(const char *addr, const char *ip)
+{
+	size_t n = strlen(ip);
+
+	if (*addr == '[')
+		addr++;
+	return !strncmp(addr, ip, n) && (addr[n] == ':' || addr[n] == ']');
+}
+
+void grpc_server_probe(struct grpc_server *server, const char *ip, uint32_t timeout_ms)
+{
+	struct client *c;
+
+	list_for_each (c, &server->clients, node)
+		if (is_at(c->caller->addr, ip))
+			h2_conn_probe(c->conn, timeout_ms);
+}
+
 void grpc_server_cut(struct grpc_server *server, const char *node_id)
 {
 	struct client *c;
