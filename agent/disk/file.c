@@ -133,7 +133,8 @@ static int remove_entries(int fd)
 			rc = -errno;
 			break;
 		}
-		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		sub = openat(dirfd(dir), e->d_name,
+			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		rc = sub < 0 ? -errno : remove_entries(sub);
 		if (!rc && unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR))
 			rc = -errno;
@@ -147,7 +148,9 @@ int dir_remove_tree(const char *path, struct err *err)
 	int rc, fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return unlink(path) && errno != ENOENT ? err_errno(err, -errno, "cannot remove %s", path) : 0;
+		return unlink(path) && errno != ENOENT
+			       ? err_errno(err, -errno, "cannot remove %s", path)
+			       : 0;
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_errno(err, -errno, "cannot remove %s", path);
 	rc = remove_entries(fd);

@@ -11,7 +11,8 @@
 #include "core/err.h"
 
 /* Write a temporary file beside path, fsync it, rename it over path, fsync the folder. */
-int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode, struct err *err);
+int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode,
+		      struct err *err);
 /*
  * The same without fsync, for state that a crash of the machine also ends (a running container):
  * atomic against a crash of the process only.

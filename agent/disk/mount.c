@@ -44,7 +44,8 @@ int mount_detach_tree(const char *path, struct err *err)
 	rc = file_read("/proc/self/mountinfo", 64 << 20, &text, err);
 	if (rc)
 		return rc;
-	for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char where[PATH_MAX];
 
 		if (sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1)

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "disk/file.h"
+#include "disk/lmdb_check.h"
 #include "disk/raftlog_impl.h"
 
 enum {
@@ -251,32 +251,6 @@ static int get_snapshot(struct raftlog *l, MDB_txn *txn, struct raft_snapshot **
 
 /* --- opening --- */
 
-/* The environment's pages all have to be in the file, or reading one ends the process. */
-static int check_size(struct raftlog *l, struct err *err)
-{
-	MDB_envinfo info;
-	MDB_stat stat;
-	struct stat st;
-	int fd, rc;
-
-	rc = mdb_env_info(l->env, &info);
-	if (!rc)
-		rc = mdb_env_stat(l->env, &stat);
-	if (!rc)
-		rc = mdb_env_get_fd(l->env, &fd);
-	if (rc)
-		return lmdb_err(l, rc, err);
-	if (fstat(fd, &st) < 0)
-		return err_errno(err, -errno, "cannot look at the raft log %s", l->path);
-	if ((uint64_t)st.st_size < (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize)
-		return err_set(err, -EBADMSG,
-			       "the raft log %s is cut short: %lld bytes of %llu are there; "
-			       "restore the folder from a backup, or remove it and join again",
-			       l->path, (long long)st.st_size,
-			       (unsigned long long)(info.me_last_pgno + 1) * stat.ms_psize);
-	return 0;
-}
-
 static int check_key(struct raftlog *l, struct err *err)
 {
 	_cleanup_buf_ struct buf data = BUF_INIT, head = BUF_INIT;
@@ -333,14 +307,17 @@ int raftlog_open(const char *dir, const uint8_t key[RAFTLOG_KEY_SIZE], struct ra
 	l = xcalloc(1, sizeof(*l));
 	memcpy(l->key, key, sizeof(l->key));
 	l->path = xasprintf("%s/log", dir);
+	rc = lmdb_check(l->path, err);
+	if (rc < 0) {
+		raftlog_close(l);
+		return rc;
+	}
 	rc = mdb_env_create(&l->env);
 	if (!rc)
 		rc = mdb_env_set_mapsize(l->env, (size_t)1 << (sizeof(size_t) == 8 ? 34 : 30));
 	if (!rc) /* threads are not tied to transactions; the folder's parent is locked by the daemon */
 		rc = mdb_env_open(l->env, l->path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
-	rc = rc ? lmdb_err(l, rc, err) : check_size(l, err);
-	if (!rc)
-		rc = check_key(l, err);
+	rc = rc ? lmdb_err(l, rc, err) : check_key(l, err);
 	if (rc < 0) {
 		raftlog_close(l);
 		return rc;

@@ -21,7 +21,7 @@ int raft_propose(struct raft *r, struct raft_entry *const *entries, size_t n)
 			continue;
 		}
 		e->term = r->term;
-		e->index = log_last(&r->log) + 1;
+		e->index = raft_log_last(&r->log) + 1;
 		if (e->type != RAFT_NORMAL) {
 			if (raft_change_pending(r)) {
 				/* two at a time could make two quorums: empty it, as etcd does */
@@ -31,7 +31,7 @@ int raft_propose(struct raft *r, struct raft_entry *const *entries, size_t n)
 				r->pending_conf = e->index;
 			}
 		}
-		log_push(&r->log, e);
+		raft_log_push(&r->log, e);
 	}
 	if (refused)
 		return -ENOTCONN;
@@ -45,13 +45,13 @@ bool raft_send_append(struct raft *r, struct raft_progress *p, bool if_empty)
 	struct raft_msg *m;
 	size_t n = 0;
 
-	if (progress_paused(p))
+	if (raft_progress_paused(p))
 		return false;
-	if (!log_term(&r->log, prev, &prev_term))
+	if (!raft_log_term(&r->log, prev, &prev_term))
 		return raft_send_snapshot(r, p);
 	/* with the window full an empty one still asks whether all arrived */
-	if (p->state != RAFT_REPLICATE || !progress_inflight_full(p))
-		n = log_fit(&r->log, p->next, r->opt.max_msg_size);
+	if (p->state != RAFT_REPLICATE || !raft_progress_inflight_full(p))
+		n = raft_log_fit(&r->log, p->next, r->opt.max_msg_size);
 	if (!n && !if_empty)
 		return false;
 	m = raft_msg_new(RAFT_MSG_APP, n);
@@ -60,9 +60,9 @@ bool raft_send_append(struct raft *r, struct raft_progress *p, bool if_empty)
 	m->log_term = prev_term;
 	m->commit = r->log.committed;
 	for (size_t i = 0; i < n; i++)
-		m->entries[i] = raft_entry_get(log_at(&r->log, p->next + i));
+		m->entries[i] = raft_entry_get(raft_log_at(&r->log, p->next + i));
 	raft_send(r, m);
-	progress_sent(p, n);
+	raft_progress_sent(p, n);
 	return true;
 }
 
@@ -92,7 +92,7 @@ bool raft_maybe_commit(struct raft *r)
 	qsort(match, r->conf.n, sizeof(match[0]), descending);
 	index = match[raft_quorum(r) - 1];
 	/* Raft §5.4.2: what earlier terms left is committed along with an entry of this one */
-	if (index <= r->log.committed || !log_matches(&r->log, index, r->term))
+	if (index <= r->log.committed || !raft_log_matches(&r->log, index, r->term))
 		return false;
 	r->log.committed = index;
 	raft_read_release(r);
@@ -103,7 +103,7 @@ bool raft_maybe_commit(struct raft *r)
 static uint64_t first_new(const struct raft *r, const struct raft_msg *m)
 {
 	for (size_t i = 0; i < m->n_entries; i++) {
-		if (!log_matches(&r->log, m->entries[i]->index, m->entries[i]->term))
+		if (!raft_log_matches(&r->log, m->entries[i]->index, m->entries[i]->term))
 			return m->entries[i]->index;
 	}
 	return 0;
@@ -120,20 +120,20 @@ void raft_recv_append(struct raft *r, const struct raft_msg *m)
 		raft_send(r, a);
 		return;
 	}
-	if (!log_matches(&r->log, m->index, m->log_term)) {
+	if (!raft_log_matches(&r->log, m->index, m->log_term)) {
 		/* with the hint the leader skips a term at a time, Raft §3.5 end */
 		a->index = m->index;
 		a->reject = true;
-		a->reject_hint = log_conflict(&r->log, min(m->index, log_last(&r->log)),
-					      m->log_term, &a->log_term);
+		a->reject_hint = raft_log_conflict(&r->log, min(m->index, raft_log_last(&r->log)),
+						   m->log_term, &a->log_term);
 		raft_send(r, a);
 		return;
 	}
 	from = first_new(r, m);
 	if (from) {
-		log_truncate(&r->log, from);
+		raft_log_truncate(&r->log, from);
 		for (uint64_t i = from; i <= last; i++)
-			log_push(&r->log, raft_entry_get(m->entries[i - m->index - 1]));
+			raft_log_push(&r->log, raft_entry_get(m->entries[i - m->index - 1]));
 	}
 	r->log.committed = max(r->log.committed, min(m->commit, last));
 	a->index = last;
@@ -145,11 +145,11 @@ static void rejected(struct raft *r, struct raft_progress *p, const struct raft_
 	uint64_t hint = m->reject_hint, term;
 
 	if (m->log_term)
-		hint = log_conflict(&r->log, hint, m->log_term, &term);
-	if (!progress_decrease(p, m->index, hint))
+		hint = raft_log_conflict(&r->log, hint, m->log_term, &term);
+	if (!raft_progress_decrease(p, m->index, hint))
 		return;
 	if (p->state == RAFT_REPLICATE)
-		progress_probe(p);
+		raft_progress_probe(p);
 	raft_send_append(r, p, true);
 }
 
@@ -166,17 +166,17 @@ void raft_recv_append_resp(struct raft *r, const struct raft_msg *m)
 		return;
 	}
 	/* nobody holds what we did not send */
-	if (m->index > log_last(&r->log))
+	if (m->index > raft_log_last(&r->log))
 		return;
-	was_paused = progress_paused(p);
-	if (!progress_update(p, m->index) && !(p->match == m->index && p->state == RAFT_PROBE))
+	was_paused = raft_progress_paused(p);
+	if (!raft_progress_update(p, m->index) && !(p->match == m->index && p->state == RAFT_PROBE))
 		return;
 	if (p->state == RAFT_PROBE)
-		progress_replicate(p);
+		raft_progress_replicate(p);
 	else if (p->state == RAFT_SNAPSHOT && p->match + 1 >= r->log.base + 1)
-		progress_replicate(p);
+		raft_progress_replicate(p);
 	else if (p->state == RAFT_REPLICATE)
-		progress_free_inflight(p, m->index);
+		raft_progress_free_inflight(p, m->index);
 	if (raft_maybe_commit(r))
 		raft_broadcast_append(r);
 	else if (was_paused)

@@ -91,13 +91,13 @@ static void carry_progress(struct raft *r, const struct raft_conf *conf)
 			old->inflight = NULL;
 			continue;
 		}
-		progress_init(&next[i], conf->voters[i], max(log_last(&r->log), (uint64_t)1),
-			      r->opt.max_inflight);
+		raft_progress_init(&next[i], conf->voters[i],
+				   max(raft_log_last(&r->log), (uint64_t)1), r->opt.max_inflight);
 		/* or CheckQuorum would count it against us before it could answer */
 		next[i].active = true;
 	}
 	for (size_t i = 0; i < r->conf.n; i++)
-		progress_done(&r->progress[i]);
+		raft_progress_done(&r->progress[i]);
 	free(r->progress);
 	r->progress = next;
 }

@@ -20,8 +20,9 @@ static void reset(struct raft *r, uint64_t term)
 	for (size_t i = 0; i < r->conf.n; i++) {
 		struct raft_progress *p = &r->progress[i];
 
-		progress_done(p);
-		progress_init(p, r->conf.voters[i], log_last(&r->log) + 1, r->opt.max_inflight);
+		raft_progress_done(p);
+		raft_progress_init(p, r->conf.voters[i], raft_log_last(&r->log) + 1,
+				   r->opt.max_inflight);
 		if (p->id == r->opt.id)
 			p->match = r->log.stable;
 	}
@@ -43,10 +44,10 @@ static void become_leader(struct raft *r)
 	r->role = RAFT_LEADER;
 	r->leader = r->opt.id;
 	self = raft_progress_of(r, r->opt.id);
-	progress_replicate(self);
+	raft_progress_replicate(self);
 	self->active = true;
 	/* a change that an earlier leader left behind may be among what is not committed */
-	r->pending_conf = log_last(&r->log);
+	r->pending_conf = raft_log_last(&r->log);
 	/* Raft §3.6.2: only an entry of the own term commits those before it */
 	empty = raft_entry_new(RAFT_NORMAL, 0, 0, NULL, 0);
 	raft_propose(r, &empty, 1);
@@ -80,8 +81,8 @@ static void campaign(struct raft *r, enum campaign kind)
 		m->to = r->conf.voters[i];
 		m->term = term;
 		if (!self) {
-			m->index = log_last(&r->log);
-			m->log_term = log_last_term(&r->log);
+			m->index = raft_log_last(&r->log);
+			m->log_term = raft_log_last_term(&r->log);
 			if (kind == CAMPAIGN_TRANSFER) {
 				m->context_size = strlen(raft_campaign_transfer);
 				memcpy(m->context, raft_campaign_transfer, m->context_size);
@@ -95,7 +96,7 @@ static void campaign(struct raft *r, enum campaign kind)
 static bool change_unapplied(const struct raft *r)
 {
 	for (uint64_t i = r->log.applied + 1; i <= r->log.committed; i++) {
-		if (log_at(&r->log, i)->type != RAFT_NORMAL)
+		if (raft_log_at(&r->log, i)->type != RAFT_NORMAL)
 			return true;
 	}
 	return false;
@@ -154,7 +155,7 @@ void raft_recv_vote(struct raft *r, const struct raft_msg *m)
 
 	a = raft_msg_new(pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP, 0);
 	a->to = m->from;
-	if (can && log_up_to_date(&r->log, m->index, m->log_term)) {
+	if (can && raft_log_up_to_date(&r->log, m->index, m->log_term)) {
 		/* for the term asked about, which is not ours when only asked */
 		a->term = m->term;
 		if (!pre) {

@@ -26,7 +26,7 @@ void raft_recv_heartbeat(struct raft *r, const struct raft_msg *m)
 	struct raft_msg *a = raft_msg_new(RAFT_MSG_HEARTBEAT_RESP, 0);
 
 	/* a commit index behind our log's end would mean that we lost entries: never act on it */
-	if (m->commit <= log_last(&r->log))
+	if (m->commit <= raft_log_last(&r->log))
 		r->log.committed = max(r->log.committed, m->commit);
 	a->to = m->from;
 	a->context_size = m->context_size;
@@ -42,7 +42,7 @@ void raft_recv_heartbeat_resp(struct raft *r, const struct raft_msg *m)
 		return;
 	p->active = true;
 	p->paused = false;
-	if (p->match < log_last(&r->log) || p->state == RAFT_PROBE)
+	if (p->match < raft_log_last(&r->log) || p->state == RAFT_PROBE)
 		raft_send_append(r, p, true);
 	if (m->context_size)
 		raft_read_ack(r, m);

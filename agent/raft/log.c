@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "raft/raft_impl.h"
 
-void log_done(struct raft_log *l)
+void raft_log_done(struct raft_log *l)
 {
-	log_truncate(l, l->base + 1);
+	raft_log_truncate(l, l->base + 1);
 	free(l->ents);
 	l->ents = NULL;
 	l->alloc = 0;
 }
 
-struct raft_entry *log_at(const struct raft_log *l, uint64_t index)
+struct raft_entry *raft_log_at(const struct raft_log *l, uint64_t index)
 {
-	return index > l->base && index <= log_last(l) ? l->ents[index - l->base - 1] : NULL;
+	return index > l->base && index <= raft_log_last(l) ? l->ents[index - l->base - 1] : NULL;
 }
 
-bool log_term(const struct raft_log *l, uint64_t index, uint64_t *ret)
+bool raft_log_term(const struct raft_log *l, uint64_t index, uint64_t *ret)
 {
-	struct raft_entry *e = log_at(l, index);
+	struct raft_entry *e = raft_log_at(l, index);
 
 	if (e)
 		*ret = e->term;
@@ -27,28 +27,28 @@ bool log_term(const struct raft_log *l, uint64_t index, uint64_t *ret)
 	return e || index == l->base;
 }
 
-uint64_t log_last_term(const struct raft_log *l)
+uint64_t raft_log_last_term(const struct raft_log *l)
 {
 	return l->n ? l->ents[l->n - 1]->term : l->base_term;
 }
 
-bool log_matches(const struct raft_log *l, uint64_t index, uint64_t term)
+bool raft_log_matches(const struct raft_log *l, uint64_t index, uint64_t term)
 {
 	uint64_t ours;
 
-	return log_term(l, index, &ours) && ours == term;
+	return raft_log_term(l, index, &ours) && ours == term;
 }
 
-bool log_up_to_date(const struct raft_log *l, uint64_t index, uint64_t term)
+bool raft_log_up_to_date(const struct raft_log *l, uint64_t index, uint64_t term)
 {
-	uint64_t ours = log_last_term(l);
+	uint64_t ours = raft_log_last_term(l);
 
-	return term > ours || (term == ours && index >= log_last(l));
+	return term > ours || (term == ours && index >= raft_log_last(l));
 }
 
-void log_push(struct raft_log *l, struct raft_entry *e)
+void raft_log_push(struct raft_log *l, struct raft_entry *e)
 {
-	assert(e->index == log_last(l) + 1);
+	assert(e->index == raft_log_last(l) + 1);
 	if (l->n == l->alloc) {
 		l->alloc = l->alloc ? l->alloc * 2 : 64;
 		l->ents = xrealloc(l->ents, l->alloc * sizeof(*l->ents));
@@ -56,14 +56,14 @@ void log_push(struct raft_log *l, struct raft_entry *e)
 	l->ents[l->n++] = e;
 }
 
-void log_truncate(struct raft_log *l, uint64_t index)
+void raft_log_truncate(struct raft_log *l, uint64_t index)
 {
-	while (l->n && log_last(l) >= index)
+	while (l->n && raft_log_last(l) >= index)
 		raft_entry_put(l->ents[--l->n]);
-	l->stable = min(l->stable, log_last(l));
+	l->stable = min(l->stable, raft_log_last(l));
 }
 
-void log_compact(struct raft_log *l, uint64_t index)
+void raft_log_compact(struct raft_log *l, uint64_t index)
 {
 	size_t n;
 
@@ -79,30 +79,31 @@ void log_compact(struct raft_log *l, uint64_t index)
 	l->base = index;
 }
 
-void log_restore(struct raft_log *l, uint64_t index, uint64_t term)
+void raft_log_restore(struct raft_log *l, uint64_t index, uint64_t term)
 {
-	log_truncate(l, l->base + 1);
+	raft_log_truncate(l, l->base + 1);
 	l->base = l->committed = index;
 	l->base_term = term;
 	/* stable and applied follow when the snapshot is durable and handed out */
 	l->stable = l->applied = index;
 }
 
-uint64_t log_conflict(const struct raft_log *l, uint64_t index, uint64_t term, uint64_t *ret_term)
+uint64_t raft_log_conflict(const struct raft_log *l, uint64_t index, uint64_t term,
+			   uint64_t *ret_term)
 {
 	for (; index > 0; index--) {
-		if (!log_term(l, index, ret_term) || *ret_term <= term)
+		if (!raft_log_term(l, index, ret_term) || *ret_term <= term)
 			return index;
 	}
 	*ret_term = 0;
 	return 0;
 }
 
-size_t log_fit(const struct raft_log *l, uint64_t index, size_t max_size)
+size_t raft_log_fit(const struct raft_log *l, uint64_t index, size_t max_size)
 {
 	size_t size = 0, n = 0;
 
-	for (struct raft_entry *e; (e = log_at(l, index + n)); n++) {
+	for (struct raft_entry *e; (e = raft_log_at(l, index + n)); n++) {
 		/* index, term, type and their tags */
 		size += e->size + 24;
 		if (n && size > max_size)

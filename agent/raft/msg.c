@@ -106,35 +106,61 @@ const char *raft_msg_name(enum raft_msg_type type)
 	return (size_t)type < ARRAY_SIZE(names) && names[type] ? names[type] : NULL;
 }
 
-/* etcd writes every scalar of proto2, zero or not; presence means nothing to its readers. */
-void raft_msg_pack(const struct raft_msg *m, struct buf *ret)
-{
-	Raftpb__Message pm = RAFTPB__MESSAGE__INIT;
-	Raftpb__Snapshot snap = RAFTPB__SNAPSHOT__INIT;
-	Raftpb__SnapshotMetadata meta = RAFTPB__SNAPSHOT_METADATA__INIT;
-	Raftpb__ConfState conf = RAFTPB__CONF_STATE__INIT;
-	_cleanup_free_ Raftpb__Entry *ents = xcalloc(m->n_entries + 1, sizeof(*ents));
-	_cleanup_free_ Raftpb__Entry **ptrs = xcalloc(m->n_entries + 1, sizeof(*ptrs));
+/* The message and everything it consists of. */
+struct whole {
+	Raftpb__Message msg;
+	Raftpb__Snapshot snap;
+	Raftpb__SnapshotMetadata meta;
+	Raftpb__ConfState conf;
+	Raftpb__Entry *ptrs[]; /* the entries behind them */
+};
 
 #define SET(msg, field, value)                                                                     \
 	do {                                                                                       \
 		(msg)->has_##field = true;                                                         \
 		(msg)->field = (value);                                                            \
 	} while (0)
-	SET(&pm, type, (Raftpb__MessageType)m->type);
-	SET(&pm, to, m->to);
-	SET(&pm, from, m->from);
-	SET(&pm, term, m->term);
-	SET(&pm, log_term, m->log_term);
-	SET(&pm, index, m->index);
-	SET(&pm, commit, m->commit);
-	SET(&pm, reject, m->reject);
-	SET(&pm, reject_hint, m->reject_hint);
+
+static void set_snapshot(struct whole *w, const struct raft_snapshot *s)
+{
+	raftpb__snapshot__init(&w->snap);
+	raftpb__snapshot_metadata__init(&w->meta);
+	raftpb__conf_state__init(&w->conf);
+	w->conf.voters = (uint64_t *)s->conf.voters;
+	w->conf.n_voters = s->conf.n;
+	SET(&w->conf, auto_leave, false);
+	w->meta.conf_state = &w->conf;
+	SET(&w->meta, index, s->index);
+	SET(&w->meta, term, s->term);
+	w->snap.metadata = &w->meta;
+	if (s->size)
+		SET(&w->snap, data, ((ProtobufCBinaryData){s->size, s->data}));
+	w->msg.snapshot = &w->snap;
+}
+
+/* etcd writes every scalar of proto2, zero or not; presence means nothing to its readers. */
+struct Raftpb__Message *raft_msg_to_pb(const struct raft_msg *m)
+{
+	size_t n = m->n_entries;
+	struct whole *w = xcalloc(1, sizeof(*w) + n * (sizeof(w->ptrs[0]) + sizeof(Raftpb__Entry)));
+	Raftpb__Entry *ents = (Raftpb__Entry *)(w->ptrs + n);
+	Raftpb__Message *pm = &w->msg;
+
+	raftpb__message__init(pm);
+	SET(pm, type, (Raftpb__MessageType)m->type);
+	SET(pm, to, m->to);
+	SET(pm, from, m->from);
+	SET(pm, term, m->term);
+	SET(pm, log_term, m->log_term);
+	SET(pm, index, m->index);
+	SET(pm, commit, m->commit);
+	SET(pm, reject, m->reject);
+	SET(pm, reject_hint, m->reject_hint);
 	if (m->vote)
-		SET(&pm, vote, m->vote);
+		SET(pm, vote, m->vote);
 	if (m->context_size)
-		SET(&pm, context, ((ProtobufCBinaryData){m->context_size, (uint8_t *)m->context}));
-	for (size_t i = 0; i < m->n_entries; i++) {
+		SET(pm, context, ((ProtobufCBinaryData){m->context_size, (uint8_t *)m->context}));
+	for (size_t i = 0; i < n; i++) {
 		struct raft_entry *e = m->entries[i];
 
 		raftpb__entry__init(&ents[i]);
@@ -143,26 +169,21 @@ void raft_msg_pack(const struct raft_msg *m, struct buf *ret)
 		SET(&ents[i], index, e->index);
 		if (e->size)
 			SET(&ents[i], data, ((ProtobufCBinaryData){e->size, e->data}));
-		ptrs[i] = &ents[i];
+		w->ptrs[i] = &ents[i];
 	}
-	pm.entries = ptrs;
-	pm.n_entries = m->n_entries;
-	if (m->snapshot) {
-		struct raft_snapshot *s = m->snapshot;
-
-		conf.voters = s->conf.voters;
-		conf.n_voters = s->conf.n;
-		SET(&conf, auto_leave, false);
-		meta.conf_state = &conf;
-		SET(&meta, index, s->index);
-		SET(&meta, term, s->term);
-		snap.metadata = &meta;
-		if (s->size)
-			SET(&snap, data, ((ProtobufCBinaryData){s->size, s->data}));
-		pm.snapshot = &snap;
-	}
+	pm->entries = w->ptrs;
+	pm->n_entries = n;
+	if (m->snapshot)
+		set_snapshot(w, m->snapshot);
+	return pm;
+}
 #undef SET
-	pb_pack(&pm.base, ret);
+
+void raft_msg_pack(const struct raft_msg *m, struct buf *ret)
+{
+	_cleanup_free_ Raftpb__Message *pm = raft_msg_to_pb(m);
+
+	pb_pack(pm, ret);
 }
 
 static struct raft_snapshot *unpack_snapshot(const Raftpb__Snapshot *ps)
@@ -207,12 +228,11 @@ static bool unpack_entries(const Raftpb__Message *pm, struct raft_msg *m)
 	return true;
 }
 
-struct raft_msg *raft_msg_unpack(const void *data, size_t size)
+struct raft_msg *raft_msg_from_pb(const struct Raftpb__Message *pm)
 {
-	_cleanup_pb_ Raftpb__Message *pm = pb_unpack(raftpb__message, data, size);
 	struct raft_msg *m;
 
-	if (!pm || !pm->has_type || pm->type < 0 || !raft_msg_name((enum raft_msg_type)pm->type) ||
+	if (!pm->has_type || pm->type < 0 || !raft_msg_name((enum raft_msg_type)pm->type) ||
 	    pm->context.len > RAFT_CONTEXT_MAX)
 		return NULL;
 	m = raft_msg_new((enum raft_msg_type)pm->type, pm->n_entries);
@@ -236,4 +256,11 @@ struct raft_msg *raft_msg_unpack(const void *data, size_t size)
 		return NULL;
 	}
 	return m;
+}
+
+struct raft_msg *raft_msg_unpack(const void *data, size_t size)
+{
+	_cleanup_pb_ Raftpb__Message *pm = pb_unpack(raftpb__message, data, size);
+
+	return pm ? raft_msg_from_pb(pm) : NULL;
 }

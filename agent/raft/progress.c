@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "raft/raft_impl.h"
 
-void progress_init(struct raft_progress *p, uint64_t id, uint64_t next, uint32_t inflight_max)
+void raft_progress_init(struct raft_progress *p, uint64_t id, uint64_t next, uint32_t inflight_max)
 {
 	*p = (struct raft_progress){.id = id, .next = next, .inflight_max = inflight_max};
 }
 
-void progress_done(struct raft_progress *p)
+void raft_progress_done(struct raft_progress *p)
 {
 	free(p->inflight);
 	p->inflight = NULL;
@@ -20,7 +20,7 @@ static void reset(struct raft_progress *p, enum raft_progress_state state)
 	p->inflight_head = p->inflight_len = 0;
 }
 
-void progress_probe(struct raft_progress *p)
+void raft_progress_probe(struct raft_progress *p)
 {
 	uint64_t sent = p->state == RAFT_SNAPSHOT ? p->pending_snapshot : 0;
 
@@ -28,30 +28,30 @@ void progress_probe(struct raft_progress *p)
 	p->next = max(p->match, sent) + 1;
 }
 
-void progress_replicate(struct raft_progress *p)
+void raft_progress_replicate(struct raft_progress *p)
 {
 	reset(p, RAFT_REPLICATE);
 	p->next = p->match + 1;
 }
 
-void progress_snapshot(struct raft_progress *p, uint64_t index)
+void raft_progress_snapshot(struct raft_progress *p, uint64_t index)
 {
 	reset(p, RAFT_SNAPSHOT);
 	p->pending_snapshot = index;
 	p->next = index + 1;
 }
 
-bool progress_paused(const struct raft_progress *p)
+bool raft_progress_paused(const struct raft_progress *p)
 {
 	return p->state == RAFT_SNAPSHOT || p->paused;
 }
 
-bool progress_inflight_full(const struct raft_progress *p)
+bool raft_progress_inflight_full(const struct raft_progress *p)
 {
 	return p->inflight_len == p->inflight_max;
 }
 
-void progress_sent(struct raft_progress *p, size_t n_entries)
+void raft_progress_sent(struct raft_progress *p, size_t n_entries)
 {
 	if (p->state == RAFT_PROBE) {
 		/* one message at a time until the log's end is found */
@@ -66,10 +66,10 @@ void progress_sent(struct raft_progress *p, size_t n_entries)
 		p->inflight[(p->inflight_head + p->inflight_len++) % p->inflight_max] = p->next - 1;
 	}
 	/* full: an empty message after each heartbeat still finds out what was lost */
-	p->paused = progress_inflight_full(p);
+	p->paused = raft_progress_inflight_full(p);
 }
 
-bool progress_update(struct raft_progress *p, uint64_t index)
+bool raft_progress_update(struct raft_progress *p, uint64_t index)
 {
 	if (index <= p->match)
 		return false;
@@ -79,7 +79,7 @@ bool progress_update(struct raft_progress *p, uint64_t index)
 	return true;
 }
 
-void progress_free_inflight(struct raft_progress *p, uint64_t index)
+void raft_progress_free_inflight(struct raft_progress *p, uint64_t index)
 {
 	while (p->inflight_len && p->inflight[p->inflight_head] <= index) {
 		p->inflight_head = (p->inflight_head + 1) % p->inflight_max;
@@ -88,7 +88,7 @@ void progress_free_inflight(struct raft_progress *p, uint64_t index)
 	p->paused = false;
 }
 
-bool progress_decrease(struct raft_progress *p, uint64_t rejected, uint64_t hint)
+bool raft_progress_decrease(struct raft_progress *p, uint64_t rejected, uint64_t hint)
 {
 	if (p->state == RAFT_REPLICATE) {
 		if (rejected <= p->match)

@@ -2,7 +2,7 @@
 /* A member: its making, the way of an event through it, and what it hands out. */
 #include "raft/raft_impl.h"
 
-void msg_list_add(struct msg_list *l, struct raft_msg *m)
+void raft_msgs_add(struct raft_msgs *l, struct raft_msg *m)
 {
 	if (l->n == l->alloc) {
 		l->alloc = l->alloc ? l->alloc * 2 : 16;
@@ -11,16 +11,16 @@ void msg_list_add(struct msg_list *l, struct raft_msg *m)
 	l->v[l->n++] = m;
 }
 
-void msg_list_clear(struct msg_list *l)
+void raft_msgs_clear(struct raft_msgs *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		raft_msg_free(l->v[i]);
 	l->n = 0;
 }
 
-void msg_list_done(struct msg_list *l)
+void raft_msgs_done(struct raft_msgs *l)
 {
-	msg_list_clear(l);
+	raft_msgs_clear(l);
 	free(l->v);
 	l->v = NULL;
 	l->alloc = 0;
@@ -64,10 +64,10 @@ void raft_send(struct raft *r, struct raft_msg *m)
 	case RAFT_MSG_VOTE_RESP:
 	case RAFT_MSG_PRE_VOTE_RESP:
 		/* promises of what is durable */
-		msg_list_add(&r->after, m);
+		raft_msgs_add(&r->after, m);
 		break;
 	default:
-		msg_list_add(&r->out, m);
+		raft_msgs_add(&r->out, m);
 	}
 }
 
@@ -189,7 +189,7 @@ static bool breaks_rules(const struct raft *r, const struct raft_msg *m)
 		if (e->index != m->index + 1 + i || e->term > m->term)
 			return true;
 		if (e->index <= r->log.committed && e->index > r->log.base &&
-		    !log_matches(&r->log, e->index, e->term))
+		    !raft_log_matches(&r->log, e->index, e->term))
 			return true;
 	}
 	return false;
@@ -213,15 +213,15 @@ static bool needs_write(const struct raft *r)
 {
 	/* a commit index alone is not worth an fsync: a leader tells it again */
 	return r->term != r->saved.term || r->vote != r->saved.vote || r->new_snap ||
-	       r->log.stable < log_last(&r->log);
+	       r->log.stable < raft_log_last(&r->log);
 }
 
 /* Let go of messages that waited; those to this member are its own votes. */
-static void release(struct raft *r, struct msg_list *l)
+static void release(struct raft *r, struct raft_msgs *l)
 {
-	struct msg_list take = *l;
+	struct raft_msgs take = *l;
 
-	*l = (struct msg_list){0};
+	*l = (struct raft_msgs){0};
 	for (size_t i = 0; i < take.n; i++) {
 		struct raft_msg *m = take.v[i];
 
@@ -229,7 +229,7 @@ static void release(struct raft *r, struct msg_list *l)
 			raft_recv(r, m);
 			raft_msg_free(m);
 		} else {
-			msg_list_add(&r->out, m);
+			raft_msgs_add(&r->out, m);
 		}
 	}
 	free(take.v);
@@ -238,17 +238,17 @@ static void release(struct raft *r, struct msg_list *l)
 static void begin_write(struct raft *r, struct raft_update *u)
 {
 	struct raft_log *l = &r->log;
-	struct msg_list swap = r->write_msgs;
+	struct raft_msgs swap = r->write_msgs;
 
 	r->writing = u->persist = true;
 	r->saved = u->hard = (struct raft_hard_state){r->term, r->vote, l->committed};
 	r->write_msgs = r->after;
 	r->after = swap;
 	r->write_snap = u->snapshot = steal_ptr(r->new_snap);
-	r->write_last = log_last(l);
-	r->write_last_term = log_last_term(l);
+	r->write_last = raft_log_last(l);
+	r->write_last_term = raft_log_last_term(l);
 	r->write_term = r->term;
-	u->n_entries = log_last(l) - l->stable;
+	u->n_entries = raft_log_last(l) - l->stable;
 	u->entries = l->ents + (l->n - u->n_entries);
 }
 
@@ -273,13 +273,13 @@ static void persisted(struct raft *r)
 		}
 	}
 	/* only if the log was not cut back and written anew since */
-	if (!r->new_snap && log_matches(l, r->write_last, r->write_last_term))
+	if (!r->new_snap && raft_log_matches(l, r->write_last, r->write_last_term))
 		l->stable = max(l->stable, r->write_last);
 	release(r, &r->write_msgs);
 	if (r->role == RAFT_LEADER && r->term == r->write_term) {
 		struct raft_progress *self = raft_progress_of(r, r->opt.id);
 
-		if (self && progress_update(self, l->stable) && raft_maybe_commit(r))
+		if (self && raft_progress_update(self, l->stable) && raft_maybe_commit(r))
 			raft_broadcast_append(r);
 	}
 }
@@ -295,7 +295,7 @@ static void hand_out_entries(struct raft *r, struct raft_update *u)
 		return;
 	while (l->applied < (to = min(l->committed, l->stable))) {
 		while (l->applied < to) {
-			struct raft_entry *e = log_at(l, ++l->applied);
+			struct raft_entry *e = raft_log_at(l, ++l->applied);
 
 			if (e->type != RAFT_NORMAL)
 				raft_apply_change(r, e);
@@ -314,7 +314,7 @@ static void release_idle(struct raft *r)
 
 static void hand_out(struct raft *r, struct raft_update *u)
 {
-	struct msg_list swap;
+	struct raft_msgs swap;
 
 	release_idle(r);
 	raft_snapshot_put(r->restored);
@@ -337,9 +337,11 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_update *r
 	int rc = 0;
 
 	*ret = (struct raft_update){0};
-	msg_list_clear(&r->given);
+	raft_msgs_clear(&r->given);
 	r->n_answers -= r->n_given_answers;
-	memmove(r->answers, r->answers + r->n_given_answers, r->n_answers * sizeof(*r->answers));
+	if (r->n_answers)
+		memmove(r->answers, r->answers + r->n_given_answers,
+			r->n_answers * sizeof(*r->answers));
 	r->n_given_answers = 0;
 	switch (ev->type) {
 	case RAFT_TICK:
@@ -367,7 +369,7 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_update *r
 		struct raft_progress *p = raft_progress_of(r, ev->member);
 
 		if (r->role == RAFT_LEADER && p && p->state == RAFT_REPLICATE)
-			progress_probe(p);
+			raft_progress_probe(p);
 		break;
 	}
 	case RAFT_SNAPSHOT_SENT:
@@ -404,28 +406,29 @@ static int take_stored(struct raft *r, const struct raft_stored *st, struct err 
 	for (size_t i = 0; i < st->n_entries; i++) {
 		struct raft_entry *e = st->entries[i];
 
-		if (e->index != log_last(l) + 1 || e->term < prev)
+		if (e->index != raft_log_last(l) + 1 || e->term < prev)
 			return err_set(err, -EBADMSG,
 				       "the raft log is damaged: entry %llu of term %llu follows "
 				       "entry %llu of term %llu",
 				       (unsigned long long)e->index, (unsigned long long)e->term,
-				       (unsigned long long)log_last(l), (unsigned long long)prev);
+				       (unsigned long long)raft_log_last(l),
+				       (unsigned long long)prev);
 		prev = e->term;
-		log_push(l, raft_entry_get(e));
+		raft_log_push(l, raft_entry_get(e));
 	}
-	l->stable = log_last(l);
+	l->stable = raft_log_last(l);
 	l->applied = l->committed = r->snap ? r->snap->index : 0;
-	if (l->applied < l->base || l->applied > log_last(l) ||
-	    (r->snap && !log_matches(l, r->snap->index, r->snap->term)))
+	if (l->applied < l->base || l->applied > raft_log_last(l) ||
+	    (r->snap && !raft_log_matches(l, r->snap->index, r->snap->term)))
 		return err_set(
 			err, -EBADMSG,
 			"the raft log is damaged: it does not reach its snapshot at entry %llu",
 			(unsigned long long)l->applied);
-	if (st->hard.commit > log_last(l) || st->hard.term < prev)
+	if (st->hard.commit > raft_log_last(l) || st->hard.term < prev)
 		return err_set(err, -EBADMSG,
 			       "the raft log is damaged: it ends at entry %llu of term %llu, but "
 			       "%llu of term %llu were there",
-			       (unsigned long long)log_last(l), (unsigned long long)prev,
+			       (unsigned long long)raft_log_last(l), (unsigned long long)prev,
 			       (unsigned long long)st->hard.commit,
 			       (unsigned long long)st->hard.term);
 	l->committed = max(l->committed, st->hard.commit);
@@ -460,19 +463,19 @@ void raft_free(struct raft *r)
 	if (!r)
 		return;
 	raft_read_reset(r);
-	log_done(&r->log);
+	raft_log_done(&r->log);
 	for (size_t i = 0; i < r->conf.n; i++)
-		progress_done(&r->progress[i]);
+		raft_progress_done(&r->progress[i]);
 	free(r->progress);
 	raft_snapshot_put(r->snap);
 	raft_snapshot_put(r->write_snap);
 	raft_snapshot_put(r->new_snap);
 	raft_snapshot_put(r->restore);
 	raft_snapshot_put(r->restored);
-	msg_list_done(&r->write_msgs);
-	msg_list_done(&r->out);
-	msg_list_done(&r->after);
-	msg_list_done(&r->given);
+	raft_msgs_done(&r->write_msgs);
+	raft_msgs_done(&r->out);
+	raft_msgs_done(&r->after);
+	raft_msgs_done(&r->given);
 	free(r->answers);
 	free(r);
 }
@@ -525,20 +528,20 @@ uint64_t raft_first_index(const struct raft *r)
 
 uint64_t raft_last_index(const struct raft *r)
 {
-	return log_last(&r->log);
+	return raft_log_last(&r->log);
 }
 
 uint64_t raft_term_at(const struct raft *r, uint64_t index)
 {
 	uint64_t term;
 
-	log_term(&r->log, index, &term);
+	raft_log_term(&r->log, index, &term);
 	return term;
 }
 
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index)
 {
-	return log_at(&r->log, index);
+	return raft_log_at(&r->log, index);
 }
 
 const struct raft_conf *raft_conf(const struct raft *r)

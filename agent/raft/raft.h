@@ -130,12 +130,19 @@ void raft_msg_free(struct raft_msg *m);
 struct raft_msg *raft_msg_clone(const struct raft_msg *m);
 const char *raft_msg_name(enum raft_msg_type type);
 
-/* raftpb.Message on the wire. Appends. */
-void raft_msg_pack(const struct raft_msg *m, struct buf *ret);
+struct Raftpb__Message;
+/*
+ * As raftpb.Message, in one piece of memory (free()) that points into m: its entries' and its
+ * snapshot's data.
+ */
+struct Raftpb__Message *raft_msg_to_pb(const struct raft_msg *m);
 /*
  * NULL when it is no message raft takes from others: other types, entries that do not follow one
  * another, too many members, a context that is too long.
  */
+struct raft_msg *raft_msg_from_pb(const struct Raftpb__Message *pm);
+/* The same packed; pack appends. */
+void raft_msg_pack(const struct raft_msg *m, struct buf *ret);
 struct raft_msg *raft_msg_unpack(const void *data, size_t size);
 
 /* --- a member --- */

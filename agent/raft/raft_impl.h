@@ -17,31 +17,32 @@ struct raft_log {
 	uint64_t committed, applied; /* base <= applied <= committed <= last, applied <= stable */
 };
 
-static inline uint64_t log_last(const struct raft_log *l)
+static inline uint64_t raft_log_last(const struct raft_log *l)
 {
 	return l->base + l->n;
 }
 
-void log_done(struct raft_log *l);
+void raft_log_done(struct raft_log *l);
 /* False when the index is compacted or in the future; *ret is 0 then. */
-bool log_term(const struct raft_log *l, uint64_t index, uint64_t *ret);
-uint64_t log_last_term(const struct raft_log *l);
-struct raft_entry *log_at(const struct raft_log *l, uint64_t index);
-bool log_matches(const struct raft_log *l, uint64_t index, uint64_t term);
+bool raft_log_term(const struct raft_log *l, uint64_t index, uint64_t *ret);
+uint64_t raft_log_last_term(const struct raft_log *l);
+struct raft_entry *raft_log_at(const struct raft_log *l, uint64_t index);
+bool raft_log_matches(const struct raft_log *l, uint64_t index, uint64_t term);
 /* Is a log that ends so at least as complete as ours? Raft §3.6.1 */
-bool log_up_to_date(const struct raft_log *l, uint64_t index, uint64_t term);
-/* Takes the reference. The entry's index is log_last() + 1. */
-void log_push(struct raft_log *l, struct raft_entry *e);
+bool raft_log_up_to_date(const struct raft_log *l, uint64_t index, uint64_t term);
+/* Takes the reference. The entry's index is raft_log_last() + 1. */
+void raft_log_push(struct raft_log *l, struct raft_entry *e);
 /* Drop the entries from index on. */
-void log_truncate(struct raft_log *l, uint64_t index);
+void raft_log_truncate(struct raft_log *l, uint64_t index);
 /* Drop the entries up to and including index. */
-void log_compact(struct raft_log *l, uint64_t index);
+void raft_log_compact(struct raft_log *l, uint64_t index);
 /* Begin again after a snapshot. */
-void log_restore(struct raft_log *l, uint64_t index, uint64_t term);
+void raft_log_restore(struct raft_log *l, uint64_t index, uint64_t term);
 /* The largest index <= index whose term is <= term; its term, 0 when unknown, to *ret_term. */
-uint64_t log_conflict(const struct raft_log *l, uint64_t index, uint64_t term, uint64_t *ret_term);
+uint64_t raft_log_conflict(const struct raft_log *l, uint64_t index, uint64_t term,
+			   uint64_t *ret_term);
 /* How many entries from index on make up to max_size bytes, at least one if there is one. */
-size_t log_fit(const struct raft_log *l, uint64_t index, size_t max_size);
+size_t raft_log_fit(const struct raft_log *l, uint64_t index, size_t max_size);
 
 /* --- progress.c: what a leader knows of a member. etcd tracker/progress.go --- */
 
@@ -57,19 +58,19 @@ struct raft_progress {
 	uint32_t inflight_head, inflight_len, inflight_max;
 };
 
-void progress_init(struct raft_progress *p, uint64_t id, uint64_t next, uint32_t inflight_max);
-void progress_done(struct raft_progress *p);
-void progress_probe(struct raft_progress *p);
-void progress_replicate(struct raft_progress *p);
-void progress_snapshot(struct raft_progress *p, uint64_t index);
-bool progress_paused(const struct raft_progress *p);
-bool progress_inflight_full(const struct raft_progress *p);
-void progress_sent(struct raft_progress *p, size_t n_entries);
+void raft_progress_init(struct raft_progress *p, uint64_t id, uint64_t next, uint32_t inflight_max);
+void raft_progress_done(struct raft_progress *p);
+void raft_progress_probe(struct raft_progress *p);
+void raft_progress_replicate(struct raft_progress *p);
+void raft_progress_snapshot(struct raft_progress *p, uint64_t index);
+bool raft_progress_paused(const struct raft_progress *p);
+bool raft_progress_inflight_full(const struct raft_progress *p);
+void raft_progress_sent(struct raft_progress *p, size_t n_entries);
 /* An acknowledgement up to index; true when it is news. */
-bool progress_update(struct raft_progress *p, uint64_t index);
-void progress_free_inflight(struct raft_progress *p, uint64_t index);
+bool raft_progress_update(struct raft_progress *p, uint64_t index);
+void raft_progress_free_inflight(struct raft_progress *p, uint64_t index);
 /* A rejection; false when it is out of date. */
-bool progress_decrease(struct raft_progress *p, uint64_t rejected, uint64_t hint);
+bool raft_progress_decrease(struct raft_progress *p, uint64_t rejected, uint64_t hint);
 
 /* --- the member --- */
 
@@ -81,7 +82,7 @@ struct raft_read_request {
 	uint64_t acks; /* bit i: conf.voters[i]; begun anew when the members change */
 };
 
-struct msg_list {
+struct raft_msgs {
 	struct raft_msg **v;
 	size_t n, alloc;
 };
@@ -109,19 +110,19 @@ struct raft {
 	struct raft_hard_state saved; /* as last handed out to be written */
 	uint64_t write_last, write_last_term, write_term;
 	struct raft_snapshot *write_snap;
-	struct msg_list write_msgs; /* to be sent when it is done */
+	struct raft_msgs write_msgs; /* to be sent when it is done */
 	struct raft_snapshot *new_snap; /* received, not handed out yet */
 	struct raft_snapshot *restore; /* durable, not handed out yet */
 	struct raft_snapshot *restored; /* handed out with the last update */
 	/* outputs */
-	struct msg_list out, after, given;
+	struct raft_msgs out, after, given;
 	struct raft_read *answers;
 	size_t n_answers, n_given_answers;
 };
 
-void msg_list_add(struct msg_list *l, struct raft_msg *m);
-void msg_list_clear(struct msg_list *l);
-void msg_list_done(struct msg_list *l);
+void raft_msgs_add(struct raft_msgs *l, struct raft_msg *m);
+void raft_msgs_clear(struct raft_msgs *l);
+void raft_msgs_done(struct raft_msgs *l);
 
 /* Queue a message from this member; term is filled in unless set. */
 void raft_send(struct raft *r, struct raft_msg *m);

@@ -83,7 +83,7 @@ void raft_recv_read(struct raft *r, const struct raft_msg *m)
 		return;
 	}
 	/* before it has committed in its term, a leader does not know what is committed */
-	if (!log_matches(&r->log, r->log.committed, r->term)) {
+	if (!raft_log_matches(&r->log, r->log.committed, r->term)) {
 		if (r->n_early == READS_MAX)
 			return;
 		r->early_reads =

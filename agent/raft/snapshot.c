@@ -12,7 +12,7 @@ bool raft_send_snapshot(struct raft *r, struct raft_progress *p)
 	m = raft_msg_new(RAFT_MSG_SNAP, 0);
 	m->to = p->id;
 	m->snapshot = raft_snapshot_get(r->snap);
-	progress_snapshot(p, r->snap->index);
+	raft_progress_snapshot(p, r->snap->index);
 	raft_send(r, m);
 	return true;
 }
@@ -24,12 +24,12 @@ static bool restore(struct raft *r, struct raft_snapshot *s)
 	/* not for us: we are no member there */
 	if (!raft_conf_has(&s->conf, r->opt.id))
 		return false;
-	if (log_matches(&r->log, s->index, s->term)) {
+	if (raft_log_matches(&r->log, s->index, s->term)) {
 		/* we have all of it: the log goes on */
 		r->log.committed = s->index;
 		return false;
 	}
-	log_restore(&r->log, s->index, s->term);
+	raft_log_restore(&r->log, s->index, s->term);
 	raft_snapshot_put(r->new_snap);
 	r->new_snap = raft_snapshot_get(s);
 	raft_set_conf(r, &s->conf);
@@ -41,7 +41,7 @@ void raft_recv_snapshot(struct raft *r, const struct raft_msg *m)
 	struct raft_msg *a = raft_msg_new(RAFT_MSG_APP_RESP, 0);
 
 	a->to = m->from;
-	a->index = restore(r, m->snapshot) ? log_last(&r->log) : r->log.committed;
+	a->index = restore(r, m->snapshot) ? raft_log_last(&r->log) : r->log.committed;
 	raft_send(r, a);
 }
 
@@ -53,7 +53,7 @@ void raft_snapshot_status(struct raft *r, uint64_t member, bool failed)
 		return;
 	if (failed)
 		p->pending_snapshot = 0;
-	progress_probe(p);
+	raft_progress_probe(p);
 	/* it answers when it has taken it in; else the next heartbeat's answer goes on */
 	p->paused = true;
 }
@@ -65,5 +65,5 @@ void raft_compact(struct raft *r, const struct raft_snapshot *s, uint64_t keep)
 	raft_snapshot_put(r->snap);
 	r->snap = raft_snapshot_new(s->index, s->term, &s->conf, NULL, 0);
 	if (s->index > keep)
-		log_compact(&r->log, s->index - keep);
+		raft_log_compact(&r->log, s->index - keep);
 }

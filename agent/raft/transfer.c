@@ -6,7 +6,7 @@ void raft_transfer_ready(struct raft *r, struct raft_progress *p)
 {
 	struct raft_msg *m;
 
-	if (r->transferee != p->id || p->match != log_last(&r->log))
+	if (r->transferee != p->id || p->match != raft_log_last(&r->log))
 		return;
 	m = raft_msg_new(RAFT_MSG_TIMEOUT_NOW, 0);
 	m->to = p->id;
@@ -33,7 +33,7 @@ void raft_transfer(struct raft *r, uint64_t member)
 	/* within one election timeout, or it is off */
 	r->election_elapsed = 0;
 	r->transferee = member;
-	if (p->match == log_last(&r->log))
+	if (p->match == raft_log_last(&r->log))
 		raft_transfer_ready(r, p);
 	else
 		raft_send_append(r, p, true);
