@@ -143,18 +143,6 @@ static int check_types(json_t *config, json_t *host, struct err *err)
 	return rc;
 }
 
-static const char *str(json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static json_int_t num(json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 /* "sh -c x" or ["sh", "-c", "x"]: always the list. */
 static void listify(json_t *o, const char *key)
 {
@@ -238,16 +226,16 @@ static void merge_image(json_t *config, json_t *image)
 		listify(config, "Entrypoint");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-		if (!*str(config, strings[i]) && *str(image, strings[i]))
+		if (!*js(config, strings[i]) && *js(image, strings[i]))
 			json_object_set(config, strings[i], json_object_get(image, strings[i]));
 	if (!json_is_object(json_object_get(config, "Healthcheck")) && json_is_object(json_object_get(image, "Healthcheck")))
 		json_object_set(config, "Healthcheck", json_object_get(image, "Healthcheck"));
 }
 
-static int check_limits(json_t *host, struct err *err)
+int ctr_check_limits(json_t *host, struct err *err)
 {
-	json_int_t memory = num(host, "Memory"), swap = num(host, "MemorySwap"), reserved = num(host, "MemoryReservation");
-	const char *restart = str(json_object_get(host, "RestartPolicy"), "Name");
+	json_int_t memory = ji(host, "Memory"), swap = ji(host, "MemorySwap"), reserved = ji(host, "MemoryReservation");
+	const char *restart = js(json_object_get(host, "RestartPolicy"), "Name");
 	static const char *const policies[] = {"", "no", "always", "on-failure", "unless-stopped"};
 	bool known = false;
 
@@ -259,14 +247,14 @@ static int check_limits(json_t *host, struct err *err)
 		return err_set(err, -EINVAL, "Minimum memoryswap limit should be larger than memory limit");
 	if (memory && reserved > memory)
 		return err_set(err, -EINVAL, "Minimum memory limit can not be less than memory reservation limit");
-	if (num(host, "NanoCpus") < 0 || num(host, "NanoCpus") > (json_int_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000000000)
+	if (ji(host, "NanoCpus") < 0 || ji(host, "NanoCpus") > (json_int_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000000000)
 		return err_set(err, -EINVAL, "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
 			       sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_ONLN));
-	if (num(host, "NanoCpus") && (num(host, "CpuPeriod") || num(host, "CpuQuota")))
+	if (ji(host, "NanoCpus") && (ji(host, "CpuPeriod") || ji(host, "CpuQuota")))
 		return err_set(err, -EINVAL, "Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
-	if (num(host, "CpuPeriod") && (num(host, "CpuPeriod") < 1000 || num(host, "CpuPeriod") > 1000000))
+	if (ji(host, "CpuPeriod") && (ji(host, "CpuPeriod") < 1000 || ji(host, "CpuPeriod") > 1000000))
 		return err_set(err, -EINVAL, "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
-	if (num(host, "CpuQuota") > 0 && num(host, "CpuQuota") < 1000)
+	if (ji(host, "CpuQuota") > 0 && ji(host, "CpuQuota") < 1000)
 		return err_set(err, -EINVAL, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++)
 		known |= !strcmp(restart, policies[i]);
@@ -281,14 +269,15 @@ static int check_limits(json_t *host, struct err *err)
 static int check_log(json_t *host, struct ctrs *ctrs, struct err *err)
 {
 	json_t *log = json_object_get(host, "LogConfig");
-	const char *type = str(log, "Type");
+	const char *type = js(log, "Type");
 	static const char *const drivers[] = {"json-file", "local", "none"};
 
-	if (!*type)
-		json_object_set_new(host, "LogConfig", log = json_pack("{s:s, s:O}", "Type",
-								       ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file",
-								       "Config", ctrs->opt.log_opts ? ctrs->opt.log_opts : json_object()));
-	type = str(log, "Type");
+	if (!*type) {
+		log = json_pack("{s:s, s:o}", "Type", ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file", "Config",
+				ctrs->log_opts ? json_deep_copy(ctrs->log_opts) : json_object());
+		json_object_set_new(host, "LogConfig", log);
+	}
+	type = js(log, "Type");
 	dflt(log, "Config", json_object());
 	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
 		if (!strcmp(type, drivers[i]))
@@ -314,23 +303,23 @@ static void host_defaults(json_t *host)
 	dflt(host, "PidsLimit", json_null());
 	dflt(host, "PortBindings", json_object());
 	dflt(host, "RestartPolicy", json_pack("{s:s, s:i}", "Name", "no", "MaximumRetryCount", 0));
-	if (!*str(json_object_get(host, "RestartPolicy"), "Name"))
+	if (!*js(json_object_get(host, "RestartPolicy"), "Name"))
 		json_object_set_new(json_object_get(host, "RestartPolicy"), "Name", json_string("no"));
-	if (!*str(host, "NetworkMode") || !strcmp(str(host, "NetworkMode"), "default"))
+	if (!*js(host, "NetworkMode") || !strcmp(js(host, "NetworkMode"), "default"))
 		json_object_set_new(host, "NetworkMode", json_string("bridge"));
-	if (!*str(host, "IpcMode"))
+	if (!*js(host, "IpcMode"))
 		json_object_set_new(host, "IpcMode", json_string("private"));
 	dflt(host, "PidMode", json_string(""));
 	dflt(host, "UTSMode", json_string(""));
 	dflt(host, "UsernsMode", json_string(""));
-	if (!*str(host, "CgroupnsMode"))
+	if (!*js(host, "CgroupnsMode"))
 		json_object_set_new(host, "CgroupnsMode", json_string(cgroup_is_v2() ? "private" : "host"));
-	if (num(host, "ShmSize") <= 0)
+	if (ji(host, "ShmSize") <= 0)
 		json_object_set_new(host, "ShmSize", json_integer(64 << 20));
-	if (!*str(host, "Runtime"))
+	if (!*js(host, "Runtime"))
 		json_object_set_new(host, "Runtime", json_string("crun"));
-	if (num(host, "Memory") && !num(host, "MemorySwap"))
-		json_object_set_new(host, "MemorySwap", json_integer(num(host, "Memory") * 2));
+	if (ji(host, "Memory") && !ji(host, "MemorySwap"))
+		json_object_set_new(host, "MemorySwap", json_integer(ji(host, "Memory") * 2));
 }
 
 static void config_defaults(struct ctr *c)
@@ -344,7 +333,7 @@ static void config_defaults(struct ctr *c)
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		dflt(c->config, strings[i], json_string(""));
 	dflt(c->config, "OnBuild", json_null());
-	if (!*str(c->config, "Hostname") && strcmp(str(c->host, "NetworkMode"), "host")) {
+	if (!*js(c->config, "Hostname") && strcmp(js(c->host, "NetworkMode"), "host")) {
 		memcpy(hostname, c->id, 12);
 		hostname[12] = 0;
 		json_object_set_new(c->config, "Hostname", json_string(hostname));
@@ -375,25 +364,25 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 	}
 	c->ephemeral = json_is_true(json_object_get(body, "SwarmEphemeral"));
 	rc = check_types(c->config, c->host, err);
-	if (!rc && !*str(c->config, "Image"))
+	if (!rc && !*js(c->config, "Image"))
 		rc = err_set(err, -EINVAL, "no image specified");
 	if (rc)
 		return rc;
-	c->image = images_find(c->ctrs->opt.images, str(c->config, "Image"), err);
+	c->image = images_find(c->ctrs->opt.images, js(c->config, "Image"), err);
 	if (!c->image)
 		return -ENOENT;
 	strcpy(c->image_id, image_id(c->image));
-	c->image_ref = xstrdup(str(c->config, "Image"));
+	c->image_ref = xstrdup(js(c->config, "Image"));
 	image_part = json_object_get(image_config(c->image), "config");
 	merge_image(c->config, image_part);
-	rc = check_limits(c->host, err);
+	rc = ctr_check_limits(c->host, err);
 	if (!rc)
 		rc = check_log(c->host, c->ctrs, err);
-	if (!rc && *str(c->config, "WorkingDir") && str(c->config, "WorkingDir")[0] != '/')
+	if (!rc && *js(c->config, "WorkingDir") && js(c->config, "WorkingDir")[0] != '/')
 		rc = err_set(err, -EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path",
-			     str(c->config, "WorkingDir"));
-	if (!rc && *str(c->config, "StopSignal") && signal_number(str(c->config, "StopSignal")) < 0)
-		rc = err_set(err, -EINVAL, "Invalid signal: %s", str(c->config, "StopSignal"));
+			     js(c->config, "WorkingDir"));
+	if (!rc && *js(c->config, "StopSignal") && signal_number(js(c->config, "StopSignal")) < 0)
+		rc = err_set(err, -EINVAL, "Invalid signal: %s", js(c->config, "StopSignal"));
 	if (rc)
 		return rc;
 	host_defaults(c->host);
@@ -529,14 +518,14 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 			return err_set(err, -EINVAL, "invalid mode: %s", o);
 	}
 	if (!path)
-		return use_volume(c, m, copy, str(c->host, "VolumeDriver"), NULL, NULL, err);
+		return use_volume(c, m, copy, js(c->host, "VolumeDriver"), NULL, NULL, err);
 	m->source = xstrdup(copy);
 	return dir_exists_or_make(copy, err);
 }
 
 static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 {
-	const char *type = str(o, "Type"), *target = str(o, "Target"), *source = str(o, "Source");
+	const char *type = js(o, "Type"), *target = js(o, "Target"), *source = js(o, "Source");
 	json_t *vol = json_object_get(o, "VolumeOptions"), *drv = json_object_get(vol, "DriverConfig"),
 	       *tmpfs = json_object_get(o, "TmpfsOptions"), *bind = json_object_get(o, "BindOptions");
 	struct mount_point *m;
@@ -554,16 +543,16 @@ static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 		rc = dir_exists_or_make(source, err);
 		m = add_mount(c, "bind", target);
 		m->source = xstrdup(source);
-		m->propagation = xstrdup(str(bind, "Propagation"));
+		m->propagation = xstrdup(js(bind, "Propagation"));
 	} else if (!strcmp(type, "volume")) {
 		m = add_mount(c, "volume", target);
 		m->no_copy = json_is_true(json_object_get(vol, "NoCopy"));
 		m->mode = xstrdup("z");
-		rc = use_volume(c, m, source, str(drv, "Name"), json_object_get(drv, "Options"), json_object_get(vol, "Labels"), err);
+		rc = use_volume(c, m, source, js(drv, "Name"), json_object_get(drv, "Options"), json_object_get(vol, "Labels"), err);
 	} else if (!strcmp(type, "tmpfs")) {
 		m = add_mount(c, "tmpfs", target);
-		m->size = num(tmpfs, "SizeBytes");
-		m->perm = num(tmpfs, "Mode");
+		m->size = ji(tmpfs, "SizeBytes");
+		m->perm = ji(tmpfs, "Mode");
 	} else {
 		return err_set(err, -EINVAL, "mount type unknown: \"%s\"", type);
 	}
@@ -600,7 +589,7 @@ int ctr_make_mounts(struct ctr *c, struct err *err)
 		if (rc)
 			break;
 		m = add_mount(c, "volume", target);
-		rc = use_volume(c, m, NULL, str(c->host, "VolumeDriver"), NULL, NULL, err);
+		rc = use_volume(c, m, NULL, js(c->host, "VolumeDriver"), NULL, NULL, err);
 	}
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "core/map.h"
 #include "ctr/ctr.h"
 #include "ctr/exec.h"
+#include "ctr/monitor.h"
 #include "ctr/shim_proto.h"
 #include "ctr/stream.h"
 #include "ctr/volume.h"
@@ -15,12 +16,17 @@
 #include "loop/loop.h"
 #include "net/net.h"
 
+enum { CGROUP_HELD_MAX = 16 };
+
 struct ctrs {
 	struct ctrs_options opt;
-	char *data_root, *exec_root, *runtime, *rtroot, *shim, *cgroup_parent;
+	char *data_root, *exec_root, *runtime, *rtroot, *shim, *init_path, *cgroup_parent;
+	json_t *log_opts;
 	struct map by_id, by_name;
 	struct list_head watches;
 	struct map execs;	/* struct exec */
+	int held[CGROUP_HELD_MAX], n_held;
+	bool closing;
 };
 
 struct mount_point {
@@ -47,6 +53,7 @@ struct ctr {
 	char *name;
 	char *dir;		/* <data_root>/containers/<id> */
 	char *run_dir;		/* <exec_root>/ctr/<first 32 of id> */
+	char *log_path;		/* "" with the log driver none; set by ctr_log_setup */
 	json_t *config, *host, *networking;
 	char image_id[72];
 	struct image *image;
@@ -66,14 +73,21 @@ struct ctr {
 	bool oom_killed;
 	char *error;
 	unsigned int restart_count;
-	bool busy;		/* a start or removal is under way */
+	bool busy;		/* a start, the clean-up after an end, or a removal is under way */
 	bool stop_wanted;	/* by the user: the restart policy rests */
 	bool removing;
+	bool sandbox_up;
 	struct sandbox *sandbox;
 	json_t *sandbox_saved;
+	char *cgroup;		/* of this run: "/docker/<id>" */
 	struct shim_conn *shim;
 	struct list_head streams;	/* attached before the start: struct stream */
-	struct list_head waiters;	/* of ctr_stop and ctr_remove */
+	struct list_head waiting;	/* struct ctr_op: until it is not busy */
+	struct list_head ending;	/* struct ctr_op: until it has ended */
+	struct ctr_op *start_op;	/* of the start under way */
+	int start_errno;
+	void (*released)(struct ctr *c);
+	bool lost;		/* the monitor ended while the start was under way */
 	struct timer stop_timer, restart_timer, health_timer;
 	unsigned int backoff_ms;
 
@@ -82,7 +96,7 @@ struct ctr {
 	unsigned int health_failures;
 	struct buf health_output;
 	json_t *health_log;
-	bool health_running;
+	struct health_probe *probe;	/* under way */
 };
 
 /* create.c: fill c from the request; what is wrong in dockerd's words. */
@@ -90,40 +104,157 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 /* Mount points from HostConfig and the image's volumes; anonymous volumes are made. */
 int ctr_make_mounts(struct ctr *c, struct err *err);
 void ctr_free_mounts(struct ctr *c);
+/* Limits and restart policy of a HostConfig; -EINVAL in dockerd's words. */
+int ctr_check_limits(json_t *host, struct err *err);
 bool ctr_name_valid(const char *name);
 int signal_number(const char *name);
 
 /* What a worker needs to make the bundle of a start; owns everything. */
 struct bundle {
-	char *id, *dir, *run_dir, *netns, *cgroups_path, *init_path;
-	json_t *config, *host, *mounts;	/* mounts: ready OCI mount objects of the user */
-	json_t *files;			/* {"target", "path"} of memory-backed files */
-	char *lowerdirs;
-	bool cgroup2, no_new_privileges;
+	char *id;
+	char *root;			/* the root, mounted */
+	char *net_dir;			/* hosts, hostname and resolv.conf */
+	char *netns;			/* path, or NULL: the node's */
+	char *pid_ns, *ipc_ns;		/* of another container, to join; or NULL */
+	char *shm;			/* a tmpfs for /dev/shm that others may join, or NULL */
+	char *cgroups_path, *init_path;
+	json_t *config, *host, *args;
+	json_t *mounts;			/* the user's, as OCI mount objects */
+	bool no_new_privileges, init;
 };
-/* On a worker, with the root mounted at <dir>/merged: the OCI specification. */
+/* On a worker, with the root mounted: the OCI specification. */
 int spec_make(const struct bundle *b, json_t **ret, struct err *err);
-/* The process of an exec in a running container; root is the container's, for users. */
-int spec_exec(const char *root, json_t *config, json_t *host, json_t *exec, json_t **ret, struct err *err);
+/*
+ * The process of an exec in a running container; root is the container's, for users. exec is the
+ * body of its creation.
+ */
+int spec_exec(const char *root, json_t *config, json_t *host, bool no_new_privileges, json_t *exec, json_t **ret,
+	      struct err *err);
+/* spec_user.c: {"uid","gid","additionalGids"} of "name", "uid", "user:group" in the root; home malloc'd. */
+int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home, struct err *err);
+/* Open a path with root as the root, links included; -errno. */
+int root_open(const char *root, const char *path, int flags);
+/* mkdir -p in a root. */
+int root_mkdir(const char *root, const char *path, uid_t uid, gid_t gid);
+/* spec_limits.c: linux.resources without devices; on cgroup v1 without what the kernel lacks. */
+json_t *spec_resources(json_t *host);
+/* linux.devices and resources.devices of HostConfig.Devices or, privileged, of all there are. */
+int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err);
+/* The kept capabilities by CapAdd, CapDrop, Privileged. -EINVAL "invalid capability: "CAP_X"". */
+int spec_caps(json_t *host, json_t **ret, struct err *err);
 /* The default profile's linux.seccomp for the capabilities kept. */
 json_t *seccomp_default(json_t *caps);
 
-/* run.c */
+/* Fields of JSON objects: "" and 0 when absent. */
+static inline const char *js(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+static inline json_int_t ji(json_t *o, const char *key)
+{
+	json_t *v = json_object_get(o, key);
+
+	return json_is_real(v) ? (json_int_t)json_real_value(v) : json_integer_value(v);
+}
+
+static inline bool jb(json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}
+
+/* A call that ends in a ctr_done. */
+struct ctr_op {
+	struct list_head node;
+	enum ctr_op_kind { OP_START, OP_STOP, OP_RESTART, OP_REMOVE } kind;
+	struct ctr *c;
+	ctr_done done;		/* may be NULL */
+	void *arg;
+	char *signal;
+	int timeout_s;
+	bool force, volumes, again;
+};
+/* Do it, or once the container is no more busy. */
+void ctr_op_run(struct ctr_op *op);
+/* It ends here: calls done from the loop. err NULL: well. */
+void ctr_op_end(struct ctr_op *op, const struct err *err);
+/* Forget all that waits; nobody is told. */
+void ctr_ops_drop(struct ctr *c);
+/* It has just become idle: what waited goes on. */
+void ctr_idle(struct ctr *c);
+
+/* run.c: the way up, and taking up again what runs. */
+void ctr_run_start(struct ctr *c, struct ctr_op *op /* NULL: the restart policy's */);
 void ctr_run_restore(struct ctr *c);
-void ctr_cleanup_done(struct ctr *c);
+/* ended.c: the way down. code -1: unknown, look at the monitor's file. */
+void ctr_ended(struct ctr *c, int code);
+/* The undoing of what a start made, on a worker; then done on the loop. */
+void ctr_clean(struct ctr *c, void (*done)(struct ctr *c, int oom_kills));
+/* Put the endpoints away, then unmount volumes; calls done when all is gone. */
+void ctr_release(struct ctr *c, void (*done)(struct ctr *c));
+/* Exit code and time from the monitor's file; code: when there is none, -1 unknown. */
+void ctr_read_exit(struct ctr *c, int code);
+void ctr_shim_exited(int code, void *ctr);
+/* The cgroup of a run, malloc'd. */
+char *ctr_cgroup_path(const struct ctr *c);
+void ctr_restart_due(void *ctr);
+void ctr_kill_due(void *ctr);
+
+/* network.c: the container's endpoints. */
+int ctr_network_plan(struct ctr *c, struct err *err);
+int ctr_network_restore(struct ctr *c, struct err *err);
+/* NetworkSettings of one that runs or not. */
+json_t *ctr_network_settings(struct ctr *c);
+/* The container that a mode "container:x" names, or NULL. */
+struct ctr *ctr_mode_peer(struct ctr *c, const char *mode);
+
+/* store.c: a container on disk. */
+int ctr_save(struct ctr *c, struct err *err);		/* survives a crash of the machine, unless ephemeral */
+void ctr_save_state(struct ctr *c);			/* survives one of the agent */
+int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *err);
+
 /* ctr.c */
-int ctr_save(struct ctr *c, struct err *err);
+struct ctr *ctr_alloc(struct ctrs *ctrs, const char *id);
+/* Once c->host is known: where its log goes. */
+void ctr_log_setup(struct ctr *c);
+void ctr_free(struct ctr *c);
 void ctr_tell(struct ctr *c, enum ctr_event ev);
-void ctr_emit(struct ctr *c, const char *action, const char *key, const char *value);
+/* An event with the container's attributes; extra (may be NULL) is stolen. */
+void ctr_emit(struct ctr *c, const char *action, json_t *extra);
+/* Out of all tables; frees it. */
 void ctr_forget(struct ctr *c);
 void ctr_set_error(struct ctr *c, const char *text);
-/* health.c */
+/* exec.c */
+void exec_kill(struct exec *e);
+/* Forget it; what it runs goes on. */
+void exec_drop(struct exec *e);
+/* Array of the IDs that run, or null. */
+json_t *execs_ids(const struct ctr *c);
+/* health.c: health_start keeps a status that was read from disk. */
 void health_start(struct ctr *c);
 void health_stop(struct ctr *c);
-/* The spawn of a monitor: argv is "KEY=VALUE" strings. Returns the pipe of its answers or -errno. On any thread. */
-int shim_spawn(const char *shim, const char *const options[]);
-/* Remove the cgroups of a container; kills what is left in them. On any thread. */
-void cgroup_remove(const char *path);
+json_t *health_json(const struct ctr *c);
+
+/* --- cgroup.c: cgroups by their path from the root, "/docker/<id>". On any thread. --- */
 bool cgroup_is_v2(void);
-/* Hybrid: mount v1 controllers that sit on the unified hierarchy, or the runtime refuses. */
-void cgroup_prepare(void);
+/*
+ * Hybrid hosts: the runtime refuses while controllers sit on the unified hierarchy beside v1's, so
+ * hold those as v1 hierarchies. Returns how many descriptors were put into held; open is held.
+ */
+int cgroup_prepare(int held[CGROUP_HELD_MAX]);
+/* Remove the cgroups of a container; kills what is left in them. Blocks for as long as that takes. */
+void cgroup_remove(const char *cgroup);
+/* Only where it is empty. */
+void cgroup_remove_parent(const char *cgroup);
+/* The controller counts on v1 only. malloc'd. */
+char *cgroup_file(const char *controller, const char *cgroup, const char *file);
+int cgroup_read(const char *controller, const char *cgroup, const char *file, struct buf *ret);
+/* The number in a file, or behind the key in a file of "key number" lines; 0 when absent. */
+uint64_t cgroup_value(const char *controller, const char *cgroup, const char *file, const char *key);
+int cgroup_write(const char *controller, const char *cgroup, const char *file, const char *value);
+int cgroup_freeze(const char *cgroup, bool freeze);
+unsigned int cgroup_oom_kills(const char *cgroup);
+/* malloc'd array of the processes in it. */
+size_t cgroup_pids(const char *cgroup, pid_t **ret);

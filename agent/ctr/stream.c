@@ -152,6 +152,14 @@ static void client_written(struct bufferevent *bev, void *arg)
 		bufferevent_enable(s->shim, EV_READ);
 }
 
+void stream_say(struct stream *s, int stream, const char *text)
+{
+	if (s->opt.tty)
+		bufferevent_write(s->client, text, strlen(text));
+	else
+		send_frame(s->client, stream, text, strlen(text));
+}
+
 void stream_end(struct stream *s)
 {
 	if (s->shim)
@@ -259,9 +267,15 @@ struct stream *stream_new(struct loop *loop, struct bufferevent *client, const s
 
 void stream_connect(struct stream *s, const char *dir)
 {
+	static const unsigned char attach[SHIM_HEADER] = {SHIM_ATTACH};
 	int fd = connect_to(dir);
 
 	list_del(&s->node);
+	/* at once, not when the loop comes to it: the next connection may say "go" */
+	if (fd >= 0 && send(fd, attach, sizeof(attach), MSG_NOSIGNAL) != sizeof(attach)) {
+		close(fd);
+		fd = -1;
+	}
 	if (fd < 0) {
 		stream_end(s);
 		return;
@@ -270,7 +284,6 @@ void stream_connect(struct stream *s, const char *dir)
 	bufferevent_setcb(s->shim, shim_read, shim_written, shim_event, s);
 	bufferevent_setwatermark(s->shim, EV_READ, 0, BUFFERED_MAX);
 	bufferevent_enable(s->shim, EV_READ | EV_WRITE);
-	send_frame(s->shim, SHIM_ATTACH, NULL, 0);
 	client_read(s->client, s);
 	if (!(bufferevent_get_enabled(s->client) & EV_READ))
 		send_frame(s->shim, SHIM_STDIN_EOF, NULL, 0);

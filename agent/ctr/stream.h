@@ -38,4 +38,6 @@ struct stream {
 struct stream *stream_new(struct loop *loop, struct bufferevent *client, const struct stream_options *opt);
 /* Join it to the monitor in dir; when nobody listens there the stream is ended. */
 void stream_connect(struct stream *s, const char *dir);
+/* Let the client read a text, as if the container had said it on stream 1 or 2. */
+void stream_say(struct stream *s, int stream, const char *text);
 void stream_end(struct stream *s);

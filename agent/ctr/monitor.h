@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting a monitor (ctr/shim_proto.h) and hearing its answer. */
+#pragma once
+
+#include <sys/types.h>
+
+struct loop;
+struct monitor;
+
+/*
+ * Spawn a monitor: options are "KEY=VALUE" strings, NULL-terminated. Returns the reading end of the
+ * pipe of its answers, or -errno; *ret_pid is a child to be reaped. On any thread.
+ */
+int monitor_spawn(const char *shim, const char *const options[], pid_t *ret_pid);
+
+/*
+ * Watch what monitor_spawn() returned (both are taken over). held is called when it waits for
+ * SHIM_GO. done is called once: with the PID of what it runs, or 0 and the reason.
+ */
+void monitor_watch(struct loop *loop, int fd, pid_t pid, void (*held)(void *arg),
+		   void (*done)(pid_t pid, const char *why, void *arg), void *arg);

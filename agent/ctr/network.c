@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A container's endpoints: from its network mode and EndpointsConfig to a sandbox, and back. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "ctr/ctr_impl.h"
+
+struct ctr *ctr_mode_peer(struct ctr *c, const char *mode)
+{
+	return starts_with(mode, "container:") ? ctr_find(c->ctrs, mode + 10, NULL) : NULL;
+}
+
+static void options(struct ctr *c, struct sandbox_options *o)
+{
+	const char *mode = js(c->host, "NetworkMode");
+	struct ctr *peer = ctr_mode_peer(c, mode);
+
+	*o = (struct sandbox_options){
+		.id = c->id,
+		.name = c->name,
+		.hostname = js(c->config, "Hostname"),
+		.domainname = js(c->config, "Domainname"),
+		.dir = c->dir,
+		.dns = json_object_get(c->host, "Dns"),
+		.dns_search = json_object_get(c->host, "DnsSearch"),
+		.dns_options = json_object_get(c->host, "DnsOptions"),
+		.extra_hosts = json_object_get(c->host, "ExtraHosts"),
+		.host = !strcmp(mode, "host"),
+	};
+	if (peer && peer->sandbox) {
+		o->join = sandbox_netns(peer->sandbox);
+		o->host = !o->join;
+	}
+}
+
+/* "Swarm" of an endpoint in the words of net/. */
+static json_t *swarm_part(json_t *endpoint)
+{
+	static const char *const names[][2] = {
+		{"ServiceID", "service_id"}, {"ServiceName", "service_name"}, {"TaskID", "task_id"}, {"TaskName", "task_name"},
+		{"VIP", "vip"}, {"ServiceAliases", "aliases"}, {"Ports", "ports"},
+	};
+	json_t *from = json_object_get(endpoint, "Swarm"), *to;
+
+	if (!json_is_object(from))
+		return NULL;
+	to = json_object();
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (json_object_get(from, names[i][0]))
+			json_object_set(to, names[i][1], json_object_get(from, names[i][0]));
+	return to;
+}
+
+static const char *or_null(const char *s)
+{
+	return *s ? s : NULL;
+}
+
+static void endpoint_options(struct ctr *c, json_t *endpoint, bool first, struct endpoint_options *o)
+{
+	json_t *ipam = json_object_get(endpoint, "IPAMConfig"), *aliases = json_object_get(endpoint, "Aliases");
+	const char *mac = js(endpoint, "MacAddress");
+
+	if (!*mac && first)
+		mac = js(c->config, "MacAddress");
+	*o = (struct endpoint_options){
+		.ip4 = or_null(js(ipam, "IPv4Address")),
+		.mac = or_null(mac),
+		.aliases = json_is_array(aliases) ? aliases : NULL,
+		.swarm = swarm_part(endpoint),
+	};
+}
+
+static int join(struct ctr *c, const char *name, json_t *endpoint, bool first, struct err *err)
+{
+	struct network *n = nets_find(c->ctrs->opt.nets, name, err);
+	struct endpoint_options o;
+	int rc;
+
+	if (!n)
+		return -ENOENT;
+	endpoint_options(c, endpoint, first, &o);
+	rc = sandbox_join(c->sandbox, n, &o, err);
+	json_decref(o.swarm);
+	return rc;
+}
+
+static bool isolated(struct ctr *c)
+{
+	const char *mode = js(c->host, "NetworkMode");
+
+	return !strcmp(mode, "none") || !strcmp(mode, "host") || starts_with(mode, "container:") ||
+	       jb(c->config, "NetworkDisabled");
+}
+
+/* "default" in the request names the network that the mode came to mean. */
+static json_t *primary_endpoint(struct ctr *c, const char *mode)
+{
+	json_t *e = json_object_get(c->networking, mode);
+
+	return e ? e : !strcmp(mode, "bridge") ? json_object_get(c->networking, "default") : NULL;
+}
+
+int ctr_network_plan(struct ctr *c, struct err *err)
+{
+	const char *mode = js(c->host, "NetworkMode"), *name;
+	struct ctr *peer = ctr_mode_peer(c, mode);
+	struct network *primary;
+	struct sandbox_options o;
+	json_t *endpoint;
+	int rc;
+
+	if (starts_with(mode, "container:")) {
+		if (!peer)
+			return err_set(err, -ENOENT, "No such container: %s", mode + 10);
+		if (!ctr_running(peer) || !peer->sandbox)
+			return err_set(err, -EBUSY, "cannot join network namespace of a non running container: container %s is %s",
+				       peer->name, ctr_status_name(peer));
+	}
+	options(c, &o);
+	c->sandbox = sandbox_new(c->ctrs->opt.nets, &o);
+	if (isolated(c))
+		return 0;
+	rc = join(c, mode, primary_endpoint(c, mode), true, err);
+	primary = rc ? NULL : nets_find(c->ctrs->opt.nets, mode, err);
+	json_object_foreach(c->networking, name, endpoint) {
+		struct network *n;
+
+		if (rc || !strcmp(name, "default"))
+			continue;
+		n = nets_find(c->ctrs->opt.nets, name, err);
+		if (n != primary || !n)
+			rc = n ? join(c, name, endpoint, false, err) : -ENOENT;
+	}
+	if (!rc)
+		rc = sandbox_publish(c->sandbox, json_object_get(c->host, "PortBindings"),
+				     json_object_get(c->config, "ExposedPorts"), jb(c->host, "PublishAllPorts"), err);
+	return rc;
+}
+
+int ctr_network_restore(struct ctr *c, struct err *err)
+{
+	struct sandbox_options o;
+	int rc;
+
+	options(c, &o);
+	rc = sandbox_restore(c->ctrs->opt.nets, &o, c->sandbox_saved, &c->sandbox, err);
+	c->sandbox_up = !rc;
+	return rc;
+}
+
+static json_t *down_endpoint(struct ctr *c, const char *name, json_t *e)
+{
+	struct network *n = nets_find(c->ctrs->opt.nets, name, NULL);
+	json_t *aliases = json_object_get(e, "Aliases"), *ipam = json_object_get(e, "IPAMConfig"),
+	       *driver_opts = json_object_get(e, "DriverOpts");
+
+	return json_pack("{s:O, s:n, s:O, s:s, s:O, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:n}", "IPAMConfig",
+			 ipam ? ipam : json_null(), "Links", "Aliases", aliases ? aliases : json_null(), "MacAddress",
+			 js(e, "MacAddress"), "DriverOpts", driver_opts ? driver_opts : json_null(), "GwPriority", 0, "NetworkID",
+			 n ? net_id(n) : "", "EndpointID", "", "Gateway", "", "IPAddress", "", "IPPrefixLen", 0, "IPv6Gateway", "",
+			 "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0, "DNSNames");
+}
+
+json_t *ctr_network_settings(struct ctr *c)
+{
+	const char *mode = js(c->host, "NetworkMode"), *name;
+	json_t *doc, *nets, *e;
+
+	if (c->sandbox && c->sandbox_up) {
+		doc = sandbox_settings(c->sandbox);
+		if (isolated(c) && !starts_with(mode, "container:") && !json_object_get(json_object_get(doc, "Networks"), mode)) {
+			if (!json_is_object(json_object_get(doc, "Networks")))
+				json_object_set_new(doc, "Networks", json_object());
+			json_object_set_new(json_object_get(doc, "Networks"), mode, down_endpoint(c, mode, NULL));
+		}
+		return doc;
+	}
+	nets = json_object();
+	if (!starts_with(mode, "container:"))
+		json_object_set_new(nets, mode, down_endpoint(c, mode, primary_endpoint(c, mode)));
+	json_object_foreach(c->networking, name, e)
+		if (strcmp(name, mode) && strcmp(name, "default") && !isolated(c))
+			json_object_set_new(nets, name, down_endpoint(c, name, e));
+	return json_pack("{s:s, s:s, s:s, s:{}, s:b, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:n, s:n, s:o}", "Bridge", "",
+			 "SandboxID", "", "SandboxKey", "", "Ports", "HairpinMode", 0, "LinkLocalIPv6Address", "", "EndpointID", "",
+			 "Gateway", "", "IPPrefixLen", 0, "IPAddress", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
+			 "IPv6Gateway", "", "MacAddress", "", "SecondaryIPAddresses", "SecondaryIPv6Addresses", "Networks", nets);
+}
+
+/* --- live changes --- */
+
+struct change {
+	struct ctr *c;
+	char id[65];
+	struct ctrs *ctrs;
+	char *name;
+	json_t *endpoint;	/* to note; NULL: take it out */
+	ctr_done done;
+	void *arg;
+	struct err err;
+};
+
+static void change_end(void *arg)
+{
+	struct change *ch = arg;
+	struct ctr *c = map_get(&ch->ctrs->by_id, ch->id);
+
+	if (!ch->err.code && c) {
+		if (ch->endpoint)
+			json_object_set(c->networking, ch->name, ch->endpoint);
+		else
+			json_object_del(c->networking, ch->name);
+		if (c->sandbox && c->sandbox_up) {
+			json_decref(c->sandbox_saved);
+			c->sandbox_saved = sandbox_save(c->sandbox);
+		}
+		ctr_save(c, NULL);
+	}
+	if (ch->done)
+		ch->done(ch->c, ch->err.code ? &ch->err : NULL, ch->arg);
+	json_decref(ch->endpoint);
+	free(ch->name);
+	free(ch);
+}
+
+static void changed(const struct err *err, void *arg)
+{
+	struct change *ch = arg;
+
+	if (err)
+		ch->err = *err;
+	change_end(ch);
+}
+
+static struct change *change_new(struct ctr *c, struct network *n, json_t *endpoint, ctr_done done, void *arg)
+{
+	struct change *ch = xcalloc(1, sizeof(*ch));
+
+	*ch = (struct change){.c = c, .ctrs = c->ctrs, .name = xstrdup(net_name(n)), .endpoint = endpoint, .done = done, .arg = arg};
+	strcpy(ch->id, c->id);
+	return ch;
+}
+
+void ctr_network_connect(struct ctr *c, struct network *n, json_t *endpoint, ctr_done done, void *arg)
+{
+	struct change *ch = change_new(c, n, json_is_object(endpoint) ? json_deep_copy(endpoint) : json_object(), done, arg);
+	struct endpoint_options o;
+
+	if (!strcmp(js(c->host, "NetworkMode"), "host"))
+		err_set(&ch->err, -EPERM, "container cannot be disconnected from host network or connected to host network");
+	else if (starts_with(js(c->host, "NetworkMode"), "container:"))
+		err_set(&ch->err, -EPERM, "container sharing network namespace with another container or host cannot be connected "
+					  "to any other network");
+	else if (c->sandbox && c->sandbox_up && ctr_running(c)) {
+		endpoint_options(c, ch->endpoint, false, &o);
+		sandbox_connect(c->sandbox, n, &o, changed, ch);
+		json_decref(o.swarm);
+		return;
+	}
+	loop_defer(c->ctrs->opt.loop, change_end, ch);
+}
+
+void ctr_network_disconnect(struct ctr *c, struct network *n, ctr_done done, void *arg)
+{
+	struct change *ch = change_new(c, n, NULL, done, arg);
+
+	if (!strcmp(js(c->host, "NetworkMode"), "host"))
+		err_set(&ch->err, -EPERM, "container cannot be disconnected from host network or connected to host network");
+	else if (c->sandbox && c->sandbox_up && ctr_running(c)) {
+		sandbox_disconnect(c->sandbox, n, changed, ch);
+		return;
+	} else if (!json_object_get(c->networking, ch->name) && strcmp(js(c->host, "NetworkMode"), ch->name))
+		err_set(&ch->err, -ENOENT, "container %s is not connected to network %s", c->id, ch->name);
+	loop_defer(c->ctrs->opt.loop, change_end, ch);
+}

@@ -1,0 +1,659 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The way up of a container: volumes and endpoints on the loop, then on a worker the root, the
+ * specification and the monitor, whose answer comes back over a pipe. And how the agent takes up
+ * again, after its own restart, what went on without it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "core/log.h"
+#include "ctr/copy.h"
+#include "ctr/ctr_impl.h"
+#include "disk/file.h"
+
+struct copy_up {
+	char *volume, *target;
+};
+
+struct start {
+	struct ctr *c;
+	struct ctr_op *op;
+	struct bundle b;
+	char *dir, *run_dir, *layers_dir, *rtroot, *runtime, *shim, *log, *log_size, *log_files;
+	struct buf lowerdirs;
+	struct file *files;	/* copies */
+	size_t n_files;
+	struct copy_up *copies;
+	size_t n_copies;
+	bool no_sync, tty, stdin_open, once, hold;
+	/* results */
+	struct err err;
+	int rc, fd;
+	pid_t shim_pid;
+};
+
+static void start_free(struct start *s)
+{
+	struct bundle *b = &s->b;
+	char *strings[] = {b->id, b->root, b->net_dir, b->netns, b->pid_ns, b->ipc_ns, b->shm, b->cgroups_path,
+			   b->init_path, s->dir, s->run_dir, s->layers_dir, s->rtroot, s->runtime, s->shim, s->log,
+			   s->log_size, s->log_files};
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		free(strings[i]);
+	json_decref(b->config);
+	json_decref(b->host);
+	json_decref(b->args);
+	json_decref(b->mounts);
+	for (size_t i = 0; i < s->n_files; i++) {
+		free(s->files[i].target);
+		buf_done(&s->files[i].data);
+	}
+	free(s->files);
+	for (size_t i = 0; i < s->n_copies; i++) {
+		free(s->copies[i].volume);
+		free(s->copies[i].target);
+	}
+	free(s->copies);
+	buf_done(&s->lowerdirs);
+	free(s);
+}
+
+/* --- on a worker --- */
+
+static int mount_root(struct start *s)
+{
+	_cleanup_free_ char *opts = NULL, *stale = NULL, *none = NULL;
+	const char *lower = s->lowerdirs.data, *extra = s->no_sync ? ",volatile" : "";
+	bool relative;
+
+	if (!*lower) { /* an image without layers */
+		none = xasprintf("%s/none", s->dir);
+		dir_make(none, 0755, NULL);
+		lower = none;
+	}
+	/* left by a run that was not unmounted in order */
+	stale = xasprintf("%s/work/work/incompat", s->dir);
+	dir_remove_tree(stale, NULL);
+	opts = xasprintf("index=off,lowerdir=%s,upperdir=%s/rw,workdir=%s/work%s", lower, s->dir, s->dir, extra);
+	relative = strlen(opts) > 4000;
+	if (relative) {
+		/* many layers: the options of mount(2) are one page, so name them from their folder */
+		_cleanup_buf_ struct buf shorter = BUF_INIT;
+		size_t skip = strlen(s->layers_dir) + 1;
+
+		for (const char *p = lower; *p;) {
+			size_t n = strcspn(p, ":");
+
+			if (n > skip)
+				buf_add(&shorter, p + skip, n - skip);
+			p += n;
+			if (*p) {
+				buf_char(&shorter, ':');
+				p++;
+			}
+		}
+		free(opts);
+		opts = xasprintf("index=off,lowerdir=%s,upperdir=%s/rw,workdir=%s/work%s", shorter.data, s->dir, s->dir, extra);
+		if (unshare(CLONE_FS) || chdir(s->layers_dir))
+			return err_errno(&s->err, -errno, "cannot enter %s", s->layers_dir);
+	}
+	if (mount("overlay", s->b.root, "overlay", 0, opts))
+		s->rc = err_errno(&s->err, -errno, "cannot mount the root of container %.12s", s->b.id);
+	if (relative && chdir("/"))
+		return err_errno(&s->err, -errno, "cannot leave %s", s->layers_dir);
+	return s->rc;
+}
+
+static int write_files(struct start *s)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/files", s->run_dir);
+
+	if (!s->n_files)
+		return 0;
+	if (mkdir(dir, 0700) || mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return err_errno(&s->err, -errno, "cannot make a place for secrets in %s", dir);
+	for (size_t i = 0; i < s->n_files; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%zu", dir, i);
+		const struct file *f = &s->files[i];
+		_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (fd < 0 || write(fd, f->data.data, f->data.len) != (ssize_t)f->data.len || fchown(fd, f->uid, f->gid) ||
+		    fchmod(fd, f->mode))
+			return err_errno(&s->err, -errno, "cannot write the secret for %s", f->target);
+		json_array_append_new(s->b.mounts, json_pack("{s:s, s:s, s:s, s:[s, s, s]}", "destination", f->target, "type",
+							     "bind", "source", path, "options", "bind", "ro", "rprivate"));
+	}
+	return 0;
+}
+
+static int make_shm(struct start *s)
+{
+	_cleanup_free_ char *opts = xasprintf("mode=1777,size=%lld", ji(s->b.host, "ShmSize"));
+
+	if (!s->b.shm || s->b.ipc_ns) /* not ours */
+		return 0;
+	if ((mkdir(s->b.shm, 0700) && errno != EEXIST) ||
+	    mount("shm", s->b.shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, opts))
+		return err_errno(&s->err, -errno, "cannot mount %s", s->b.shm);
+	return 0;
+}
+
+static int spawn(struct start *s)
+{
+	const char *opts[16];
+	char *made[16];
+	int n = 0, fd;
+
+	made[n++] = xasprintf("dir=%s", s->run_dir);
+	made[n++] = xasprintf("bundle=%s", s->run_dir);
+	made[n++] = xasprintf("runtime=%s", s->runtime);
+	made[n++] = xasprintf("rtroot=%s", s->rtroot);
+	made[n++] = xasprintf("id=%s", s->b.id);
+	if (*s->log) {
+		made[n++] = xasprintf("log=%s", s->log);
+		made[n++] = xasprintf("size=%s", s->log_size);
+		made[n++] = xasprintf("files=%s", s->log_files);
+	}
+	if (s->tty)
+		made[n++] = xstrdup("tty=1");
+	if (s->stdin_open)
+		made[n++] = xstrdup("stdin=1");
+	if (s->once)
+		made[n++] = xstrdup("once=1");
+	if (s->hold)
+		made[n++] = xstrdup("hold=1");
+	for (int i = 0; i < n; i++)
+		opts[i] = made[i];
+	opts[n] = NULL;
+	fd = monitor_spawn(s->shim, opts, &s->shim_pid);
+	while (n)
+		free(made[--n]);
+	return fd < 0 ? err_errno(&s->err, fd, "cannot start the monitor %s", s->shim) : fd;
+}
+
+static int prepare(struct start *s)
+{
+	_cleanup_free_ char *path = xasprintf("%s/config.json", s->run_dir), *text = NULL;
+	json_t *spec;
+	int rc;
+
+	dir_remove_tree(s->run_dir, NULL);
+	rc = dir_make(s->run_dir, 0700, &s->err);
+	if (!rc)
+		rc = mount_root(s);
+	for (size_t i = 0; !rc && i < s->n_copies; i++)
+		rc = copy_into_empty(s->b.root, s->copies[i].target, s->copies[i].volume, &s->err);
+	if (!rc)
+		rc = write_files(s);
+	if (!rc)
+		rc = make_shm(s);
+	if (!rc)
+		rc = spec_make(&s->b, &spec, &s->err);
+	if (rc)
+		return rc;
+	text = json_dumps(spec, JSON_COMPACT);
+	json_decref(spec);
+	rc = file_write_volatile(path, text, strlen(text), 0600, &s->err);
+	if (rc)
+		return rc;
+	rc = spawn(s);
+	if (rc < 0)
+		return rc;
+	s->fd = rc;
+	return 0;
+}
+
+static void prepare_work(void *arg)
+{
+	struct start *s = arg;
+
+	s->rc = prepare(s);
+}
+
+/* --- on the loop --- */
+
+static void failed_released(struct ctr *c)
+{
+	struct ctr_op *op = c->start_op;
+	struct stream *s, *tmp;
+	struct err err = {.code = -EIO};
+
+	c->start_op = NULL;
+	if (c->status == CTR_RESTARTING) {
+		c->status = CTR_STATUS_EXITED;
+		c->finished_ns = loop_wall_ns();
+	}
+	snprintf(err.msg, sizeof(err.msg), "%s", ctr_error(c));
+	err.code = c->exit_code == 128 ? c->start_errno : -EINVAL;
+	list_for_each_safe(s, tmp, &c->streams, node)
+		stream_end(s);
+	c->busy = false;
+	ctr_save_state(c);
+	if (op)
+		ctr_op_end(op, &err);
+	ctr_tell(c, CTR_EV_EXITED);
+	if (jb(c->host, "AutoRemove"))
+		ctr_remove(c, false, true, NULL, NULL);
+	ctr_idle(c);
+}
+
+static void failed_cleaned(struct ctr *c, int oom_kills)
+{
+	(void)oom_kills;
+	ctr_release(c, failed_released);
+}
+
+/* What the client makes of the text: the exit code of docker run. */
+static void fail(struct ctr *c, struct ctr_op *op, const struct err *err)
+{
+	ctr_set_error(c, err->msg);
+	c->start_op = op;
+	c->start_errno = err->code;
+	c->exit_code = strstr(err->msg, "executable file not found") || strstr(err->msg, "no such file or directory") ? 127 :
+		       strstr(err->msg, "permission denied") || strstr(err->msg, "is a directory")		     ? 126 :
+														       128;
+	ctr_clean(c, failed_cleaned);
+}
+
+/* The runtime's words as dockerd's clients know them. */
+static void translate(const struct ctr *c, const char *text, struct err *err)
+{
+	const char *cmd = json_string_value(json_array_get(c->path_args, 0)), *why = NULL;
+	static const char intro[] = "failed to create task for container: failed to create shim task: OCI runtime create "
+				    "failed: ";
+
+	if (strstr(text, "executable file") && strstr(text, "not found"))
+		why = "executable file not found in $PATH";
+	else if ((strstr(text, "open executable") || strstr(text, "exec")) && strstr(text, "ermission denied"))
+		why = "permission denied";
+	else if (strstr(text, "executable") && strstr(text, "No such file"))
+		why = "no such file or directory";
+	if (why)
+		err_set(err, -EINVAL, "%sexec: \"%s\": %s: unknown", intro, cmd ? cmd : "", why);
+	else
+		err_set(err, -EIO, "%s%s: unknown", intro, text);
+}
+
+static void running(struct ctr *c, struct ctr_op *op, pid_t pid)
+{
+	struct stream *st, *tmp;
+
+	c->pid = pid;
+	c->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	c->status = CTR_RUNNING;
+	c->busy = false;
+	c->started_ns = loop_wall_ns();
+	c->exit_code = 0;
+	c->oom_killed = false;
+	c->health = "";
+	ctr_set_error(c, "");
+	json_decref(c->sandbox_saved);
+	c->sandbox_saved = sandbox_save(c->sandbox);
+	list_for_each_safe(st, tmp, &c->streams, node)
+		stream_connect(st, c->run_dir);
+	if (!c->shim)
+		c->shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
+	health_start(c);
+	ctr_save_state(c);
+	ctr_emit(c, "start", NULL);
+	ctr_tell(c, CTR_EV_STARTED);
+	if (op)
+		ctr_op_end(op, NULL);
+	if (!c->shim || c->lost) /* it has ended already */
+		ctr_ended(c, -1);
+	else
+		ctr_idle(c);
+}
+
+static void on_held(void *arg)
+{
+	struct start *s = arg;
+	struct ctr *c = s->c;
+	struct stream *st, *tmp;
+
+	/* the streams first: the monitor takes connections in order, and what they sent before "go" */
+	list_for_each_safe(st, tmp, &c->streams, node)
+		stream_connect(st, c->run_dir);
+	c->shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
+	if (c->shim)
+		shim_go(c->shim);
+}
+
+static void on_answer(pid_t pid, const char *why, void *arg)
+{
+	struct start *s = arg;
+	struct ctr *c = s->c;
+	struct ctr_op *op = s->op;
+	struct err err = ERR_INIT;
+
+	start_free(s);
+	if (pid) {
+		running(c, op, pid);
+		return;
+	}
+	translate(c, why, &err);
+	shim_close(steal_ptr(c->shim));
+	fail(c, op, &err);
+}
+
+static void prepared(void *arg)
+{
+	struct start *s = arg;
+	struct err err = s->err;
+
+	if (!s->rc) {
+		monitor_watch(s->c->ctrs->opt.loop, s->fd, s->shim_pid, on_held, on_answer, s);
+		return;
+	}
+	fail(s->c, s->op, &err);
+	start_free(s);
+}
+
+static json_t *mount_json(const struct mount_point *m)
+{
+	json_t *o = json_array(), *doc;
+
+	if (!strcmp(m->type, "tmpfs")) {
+		json_array_append_new(o, json_string("noexec"));
+		json_array_append_new(o, json_string("nosuid"));
+		json_array_append_new(o, json_string("nodev"));
+		if (m->size)
+			json_array_append_new(o, json_sprintf("size=%lld", (long long)m->size));
+		if (m->perm)
+			json_array_append_new(o, json_sprintf("mode=%o", m->perm));
+		for (const char *p = m->options ? m->options : ""; *p;) {
+			size_t n = strcspn(p, ",");
+
+			if (n)
+				json_array_append_new(o, json_stringn(p, n));
+			p += n + (p[n] == ',');
+		}
+		if (!m->rw)
+			json_array_append_new(o, json_string("ro"));
+		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "tmpfs", "source", "tmpfs", "options", o);
+	} else {
+		json_array_append_new(o, json_string("rbind"));
+		json_array_append_new(o, json_string(str_empty(m->propagation) ? "rprivate" : m->propagation));
+		json_array_append_new(o, json_string(m->rw ? "rw" : "ro"));
+		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "bind", "source", m->source, "options", o);
+	}
+	return doc;
+}
+
+static int64_t parse_size(const char *s)
+{
+	char *end;
+	double v = strtod(s, &end);
+
+	switch (*end) {
+	case 'k': case 'K': return v * 1024;
+	case 'm': case 'M': return v * (1 << 20);
+	case 'g': case 'G': return v * (1 << 30);
+	default: return v;
+	}
+}
+
+static void log_options(struct start *s, json_t *host)
+{
+	json_t *opts = json_object_get(json_object_get(host, "LogConfig"), "Config");
+	int64_t size = parse_size(js(opts, "max-size"));
+	uint64_t files = 1;
+
+	parse_u64(js(opts, "max-file"), 1, 1000, &files);
+	s->log_size = xasprintf("%lld", (long long)max(size, (int64_t)0));
+	s->log_files = xasprintf("%llu", (unsigned long long)files);
+}
+
+/* Processes and memory shared with other containers. */
+static int join_peers(struct start *s, struct err *err)
+{
+	struct ctr *c = s->c, *peer;
+	const char *pid = js(c->host, "PidMode"), *ipc = js(c->host, "IpcMode");
+
+	if (starts_with(pid, "container:")) {
+		peer = ctr_mode_peer(c, pid);
+		if (!peer || !peer->pid)
+			return err_set(err, -EBUSY, "cannot join PID namespace of a non running container: %s", pid + 10);
+		s->b.pid_ns = xasprintf("/proc/%d/ns/pid", peer->pid);
+	}
+	if (starts_with(ipc, "container:")) {
+		peer = ctr_mode_peer(c, ipc);
+		if (!peer || !peer->pid)
+			return err_set(err, -EBUSY, "cannot join IPC of a non running container: %s", ipc + 10);
+		if (strcmp(js(peer->host, "IpcMode"), "shareable"))
+			return err_set(err, -EINVAL, "cannot join IPC of container %s: non-shareable IPC (hint: use "
+				       "IpcMode:shareable for the donor container)", ipc + 10);
+		s->b.ipc_ns = xasprintf("/proc/%d/ns/ipc", peer->pid);
+		s->b.shm = xasprintf("%s/shm", peer->dir);
+	} else if (!strcmp(ipc, "shareable")) {
+		s->b.shm = xasprintf("%s/shm", c->dir);
+	}
+	return 0;
+}
+
+static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *err)
+{
+	struct start *s = xcalloc(1, sizeof(*s));
+	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
+	json_t *init = json_object_get(c->host, "Init");
+
+	buf_init(&s->lowerdirs);
+	s->c = c;
+	s->op = op;
+	image_lowerdirs(c->ctrs->opt.images, c->image, &s->lowerdirs);
+	free(c->cgroup);
+	c->cgroup = ctr_cgroup_path(c);
+	s->b = (struct bundle){
+		.id = xstrdup(c->id),
+		.root = xasprintf("%s/merged", c->dir),
+		.net_dir = xstrdup(peer ? peer->dir : c->dir),
+		.netns = xstrdup(sandbox_netns(c->sandbox)),
+		.cgroups_path = xstrdup(c->cgroup),
+		.init_path = xstrdup(c->ctrs->init_path),
+		.config = json_deep_copy(c->config),
+		.host = json_deep_copy(c->host),
+		.args = json_deep_copy(c->path_args),
+		.mounts = json_array(),
+		.no_new_privileges = c->ctrs->opt.no_new_privileges,
+		.init = json_is_boolean(init) ? json_is_true(init) : c->ctrs->opt.init,
+	};
+	s->dir = xstrdup(c->dir);
+	s->run_dir = xstrdup(c->run_dir);
+	s->layers_dir = xasprintf("%s/overlay", c->ctrs->data_root);
+	s->rtroot = xstrdup(c->ctrs->rtroot);
+	s->runtime = xstrdup(c->ctrs->runtime);
+	s->shim = xstrdup(c->ctrs->shim);
+	s->log = xstrdup(c->log_path);
+	log_options(s, c->host);
+	s->no_sync = c->ephemeral;
+	s->tty = jb(c->config, "Tty");
+	s->stdin_open = jb(c->config, "OpenStdin");
+	s->once = s->stdin_open && jb(c->config, "StdinOnce");
+	s->hold = !list_empty(&c->streams);
+	s->copies = xcalloc(c->n_mounts + 1, sizeof(*s->copies));
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		const struct mount_point *m = &c->mounts[i];
+
+		json_array_append_new(s->b.mounts, mount_json(m));
+		if (!strcmp(m->type, "volume") && !m->no_copy)
+			s->copies[s->n_copies++] = (struct copy_up){xstrdup(m->source), xstrdup(m->target)};
+	}
+	s->files = xcalloc(c->n_files + 1, sizeof(*s->files));
+	for (; s->n_files < c->n_files; s->n_files++) {
+		const struct file *from = &c->files[s->n_files];
+
+		s->files[s->n_files] = *from;
+		s->files[s->n_files].target = xstrdup(from->target);
+		buf_init(&s->files[s->n_files].data);
+		buf_add(&s->files[s->n_files].data, from->data.data, from->data.len);
+	}
+	if (s->b.init && !s->b.init_path)
+		err_set(err, -ENOENT, "no init for --init: install docker-init or tini, or give --init-path");
+	else if (!join_peers(s, err))
+		return s;
+	start_free(s);
+	return NULL;
+}
+
+static void on_network(const struct err *net_err, void *arg)
+{
+	struct ctr *c = arg;
+	struct ctr_op *op = steal_ptr(c->start_op);
+	struct err err = ERR_INIT;
+	struct start *s;
+
+	if (net_err) {
+		err = *net_err;
+		fail(c, op, &err);
+		return;
+	}
+	c->sandbox_up = true;
+	s = make_start(c, op, &err);
+	if (!s) {
+		fail(c, op, &err);
+		return;
+	}
+	loop_work(c->ctrs->opt.loop, prepare_work, prepared, s);
+}
+
+static int use_volumes(struct ctr *c, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < c->n_mounts; i++) {
+		struct mount_point *m = &c->mounts[i];
+		struct volume *v;
+
+		if (!m->name)
+			continue;
+		v = volume_find(c->ctrs->opt.volumes, m->name, err);
+		rc = v ? volume_mount(v, c->id, err) : -ENOENT;
+		if (!rc)
+			m->volume = v;
+	}
+	return rc;
+}
+
+void ctr_run_start(struct ctr *c, struct ctr_op *op)
+{
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	c->busy = true;
+	c->lost = false;
+	if (!c->image) {
+		c->image = images_find(c->ctrs->opt.images, c->image_id, &err);
+		if (c->image)
+			image_get(c->image);
+		else
+			rc = err.code ? err.code : -ENOENT;
+	}
+	if (!rc)
+		rc = use_volumes(c, &err);
+	if (!rc)
+		rc = ctr_network_plan(c, &err);
+	if (rc) {
+		fail(c, op, &err);
+		return;
+	}
+	c->start_op = op;
+	sandbox_up(c->sandbox, on_network, c);
+}
+
+/* --- taking up what went on without us --- */
+
+static void restored_released(struct ctr *c)
+{
+	const char *policy = js(json_object_get(c->host, "RestartPolicy"), "Name");
+
+	c->busy = false;
+	ctr_save_state(c);
+	if (jb(c->host, "AutoRemove"))
+		ctr_remove(c, false, true, NULL, NULL);
+	else if (!strcmp(policy, "always") || (!strcmp(policy, "unless-stopped") && !c->stop_wanted) ||
+		 (!strcmp(policy, "on-failure") && !c->stop_wanted && c->exit_code))
+		ctr_start(c, NULL, NULL);
+	ctr_idle(c);
+}
+
+static void restored_cleaned(struct ctr *c, int oom_kills)
+{
+	c->oom_killed |= oom_kills > 0;
+	ctr_release(c, restored_released);
+}
+
+static void adopt(struct ctr *c, struct shim_conn *shim, pid_t pid)
+{
+	struct err err = ERR_INIT;
+
+	c->shim = shim;
+	c->pid = pid;
+	c->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	if (c->status != CTR_PAUSED)
+		c->status = CTR_RUNNING;
+	if (!c->started_ns)
+		c->started_ns = loop_wall_ns();
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		struct mount_point *m = &c->mounts[i];
+
+		m->volume = m->name ? volume_find(c->ctrs->opt.volumes, m->name, NULL) : NULL;
+		if (m->volume)
+			volume_adopt(m->volume);
+	}
+	if (ctr_network_restore(c, &err))
+		log_error("the endpoints of container %s are not taken up again: %s", c->name, err.msg);
+	ctr_save_state(c);
+	health_start(c);
+}
+
+static pid_t read_pid(const struct ctr *c, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", c->run_dir, name);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	return file_read(path, 32, &text, NULL) ? 0 : atoi(text.data);
+}
+
+void ctr_run_restore(struct ctr *c)
+{
+	bool was_up = c->status == CTR_RUNNING || c->status == CTR_PAUSED;
+	struct shim_conn *shim = NULL;
+	pid_t pid;
+
+	if (!access(c->run_dir, F_OK)) {
+		shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
+		pid = read_pid(c, "pid");
+		if (shim && pid > 0 && !kill(pid, 0)) {
+			adopt(c, shim, pid);
+			return;
+		}
+		/* the agent was killed amid a start: the monitor waits for nobody */
+		if (shim && (pid = read_pid(c, "shim")) > 1)
+			kill(pid, SIGKILL);
+		shim_close(shim);
+	}
+	c->pid = 0;
+	c->busy = true;
+	if (was_up || !access(c->run_dir, F_OK)) {
+		ctr_read_exit(c, was_up ? -1 : c->exit_code);
+		if (was_up || c->status == CTR_RESTARTING)
+			c->status = CTR_STATUS_EXITED;
+		ctr_clean(c, restored_cleaned);
+		return;
+	}
+	if (c->status == CTR_RESTARTING)
+		c->status = CTR_STATUS_EXITED;
+	if (c->status == CTR_CREATED) {
+		c->busy = false;
+		return;
+	}
+	restored_released(c);
+}
