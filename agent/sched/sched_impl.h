@@ -100,7 +100,8 @@ struct group {
 	struct want want; /* of the first task */
 	bool has_want, stuck;
 	char *reason;
-	uint64_t explain_ms; /* not before, to those told already */
+	uint64_t explain_ms; /* when to tell it again to those told; 0: not */
+	size_t renew; /* how many are still to be told again */
 };
 
 struct sched {
