@@ -84,10 +84,10 @@ agent_start() {
 	# exec all the way, so that $! is the agent's own pid
 	nsenter -t "$pid" -n -m -u -- "$BUILD/swarm-agent" \
 		-H "unix://$(node_sock "$n")" --data-root "$LAB/$n/data" --exec-root "$LAB/$n/exec" \
-		--pidfile "$LAB/$n/agent.pid" "$@" >> "$LAB/$n/agent.log" 2>&1 < /dev/null &
+		--pidfile "$LAB/$n/agent.pid" --cgroup-parent "/$(basename "$LAB")-$n" "$@" >> "$LAB/$n/agent.log" 2>&1 < /dev/null &
 	echo $! > "$LAB/$n/pid"
 	disown $!
-	wait_for 10 agent_answers "$n" || { tail -5 "$LAB/$n/agent.log" >&2; lab_die "the agent of $n does not answer"; }
+	wait_for "$LAB_TIMEOUT" agent_answers "$n" || { tail -5 "$LAB/$n/agent.log" >&2; lab_die "the agent of $n does not answer"; }
 }
 
 agent_answers() { curl -sf --unix-socket "$(node_sock "$1")" http://d/_ping; }
@@ -122,8 +122,7 @@ node_leftovers() {
 	[ -z "$f" ] || left+="filters: $f"$'\n'
 	f=$(ls "$LAB/$n/exec/netns" "$LAB/$n/exec/bpf" 2> /dev/null | grep -v ':$' | grep .)
 	[ -z "$f" ] || left+="exec root: $f"$'\n'
-	f=$(find /sys/fs/cgroup -mindepth 2 -maxdepth 5 -type d -path "*docker*" -regextype posix-extended \
-		-regex '.*[0-9a-f]{64}.*' 2> /dev/null | head -5)
+	f=$(find /sys/fs/cgroup -type d -path "*/$(basename "$LAB")-$n/*" 2> /dev/null | head -5)
 	[ -z "$f" ] || left+="cgroups: $f"$'\n'
 	f=$(pgrep -af -- "$LAB/$n/" | grep -v pgrep)
 	[ -z "$f" ] || left+="processes: $f"$'\n'
@@ -144,6 +143,7 @@ lab_down() {
 		kill -KILL "$pid" 2> /dev/null
 		wait_for 5 _gone "$pid"
 	done
+	find /sys/fs/cgroup -depth -type d -path "*/$(basename "$LAB")-*" -exec rmdir {} + 2> /dev/null
 	rm -rf "$LAB" 2> /dev/null || { sync; rm -rf "$LAB"; }
 }
 

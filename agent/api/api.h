@@ -44,6 +44,9 @@ extern const struct api_route api_system_routes[], api_container_routes[], api_e
 	api_image_routes[], api_build_routes[], api_network_routes[], api_volume_routes[],
 	api_swarm_routes[], api_node_routes[], api_service_routes[], api_task_routes[],
 	api_secret_routes[], api_config_routes[];
+/* api_swarm_routes are this node's (init, join, leave, unlock); these are the cluster's (inspect,
+ * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
+extern const struct api_route api_cluster_routes[];
 
 /* The handler of the HTTP server; arg is the engine. */
 void api_handle(struct http_req *req, void *arg);
@@ -61,6 +64,13 @@ char *api_registry_auth(struct api_call *call);
 
 /* Read a JSON body (NULL when there is none) and go on in fn; answers 400 itself when it is bad. */
 void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *body));
+
+/*
+ * For calls about the swarm's objects: on a manager that does not lead, hand the call to the leader
+ * (or refuse it when there is none) and return true; the call is gone then. body: the request's,
+ * borrowed, if it was read already, else NULL.
+ */
+bool api_leader(struct api_call *call, json_t *body);
 
 /* End the call. body is stolen; NULL for none. */
 void api_reply(struct api_call *call, int status, json_t *body);

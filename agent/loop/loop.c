@@ -28,7 +28,9 @@ struct loop {
 	struct list_head finished;	/* jobs whose done() is due */
 	bool stopping;
 	unsigned int n_threads;		/* threads of loop_thread() that still run */
+	unsigned int n_jobs;		/* in the queue, or run by a worker */
 	pthread_cond_t threads_gone;
+	pthread_cond_t progress;	/* something is finished */
 	pthread_t *workers;
 	unsigned int n_workers;
 };
@@ -46,6 +48,7 @@ static void finish(struct job *job)
 
 	pthread_mutex_lock(&loop->lock);
 	list_add_tail(&job->node, &loop->finished);
+	pthread_cond_broadcast(&loop->progress);
 	pthread_mutex_unlock(&loop->lock);
 	wake(loop);
 }
@@ -68,9 +71,18 @@ static void *worker(void *arg)
 		job->work(job->arg);
 		finish(job);
 		pthread_mutex_lock(&loop->lock);
+		loop->n_jobs--;
+		pthread_cond_broadcast(&loop->progress);
 	}
 	pthread_mutex_unlock(&loop->lock);
 	return NULL;
+}
+
+static void enqueue(struct loop *loop, struct job *job)
+{
+	list_add_tail(&job->node, &loop->queue);
+	loop->n_jobs++;
+	pthread_cond_signal(&loop->more);
 }
 
 static void run_finished(struct loop *loop)
@@ -126,6 +138,7 @@ int loop_new(unsigned int n_workers, struct loop **ret, struct err *err)
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->more, NULL);
 	pthread_cond_init(&loop->threads_gone, NULL);
+	pthread_cond_init(&loop->progress, NULL);
 	list_init(&loop->queue);
 	list_init(&loop->finished);
 	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
@@ -139,6 +152,20 @@ int loop_new(unsigned int n_workers, struct loop **ret, struct err *err)
 	assert(loop->n_workers);
 	*ret = loop;
 	return 0;
+}
+
+void loop_drain(struct loop *loop)
+{
+	bool idle;
+
+	do {
+		run_finished(loop);
+		pthread_mutex_lock(&loop->lock);
+		idle = !loop->n_jobs && !loop->n_threads && list_empty(&loop->finished);
+		if (!idle && list_empty(&loop->finished))
+			pthread_cond_wait(&loop->progress, &loop->lock);
+		pthread_mutex_unlock(&loop->lock);
+	} while (!idle);
 }
 
 void loop_free(struct loop *loop)
@@ -240,8 +267,7 @@ void loop_work(struct loop *loop, void (*work)(void *arg), void (*done)(void *ar
 
 	*job = (struct job){.loop = loop, .work = work, .done = done, .arg = arg};
 	pthread_mutex_lock(&loop->lock);
-	list_add_tail(&job->node, &loop->queue);
-	pthread_cond_signal(&loop->more);
+	enqueue(loop, job);
 	pthread_mutex_unlock(&loop->lock);
 }
 
@@ -255,6 +281,7 @@ static void *own_thread(void *arg)
 	pthread_mutex_lock(&loop->lock);
 	if (!--loop->n_threads)
 		pthread_cond_signal(&loop->threads_gone);
+	pthread_cond_broadcast(&loop->progress);
 	pthread_mutex_unlock(&loop->lock);
 	return NULL;
 }
@@ -279,8 +306,7 @@ void loop_thread(struct loop *loop, void (*work)(void *arg), void (*done)(void *
 	/* No thread to be had: the pool does it. */
 	pthread_mutex_lock(&loop->lock);
 	loop->n_threads--;
-	list_add_tail(&job->node, &loop->queue);
-	pthread_cond_signal(&loop->more);
+	enqueue(loop, job);
 	pthread_mutex_unlock(&loop->lock);
 }
 

@@ -19,6 +19,12 @@ struct loop;
 
 /* n_workers threads (0: as many as cores, at least 2, at most 8). */
 int loop_new(unsigned int n_workers, struct loop **ret, struct err *err);
+/*
+ * Wait until no work is queued or running on any thread and no call is outstanding; their done and
+ * deferred functions run meanwhile. To be called before the modules close. Streams' threads end
+ * with their descriptors: close the servers first.
+ */
+void loop_drain(struct loop *loop);
 /* Waits for running work; queued work that has not begun is still done. */
 void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);

@@ -101,4 +101,44 @@ TEST(program_with_input_and_output)
 	buf_done(&err);
 }
 
+static void do_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void add_one(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+static void work_again(void *arg)
+{
+	struct drain {
+		struct loop *loop;
+		int done;
+	} *d = arg;
+
+	d->done++;
+	loop_thread(d->loop, add_one, add_one, &d->done);
+}
+
+TEST(drain_runs_what_is_left)
+{
+	struct drain {
+		struct loop *loop;
+		int done;
+	} d = {0};
+	int n = 0;
+
+	ASSERT_EQ(loop_new(2, &d.loop, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		loop_work(d.loop, do_nothing, add_one, &n);
+	loop_work(d.loop, do_nothing, work_again, &d);
+	loop_defer(d.loop, add_one, &n);
+	loop_drain(d.loop);
+	EXPECT_EQ(n, 101);
+	EXPECT_EQ(d.done, 3);
+	loop_free(d.loop);
+}
+
 TEST_HARNESS_MAIN

@@ -33,9 +33,9 @@ struct swarm_options {
 	struct rng *rng;
 	const char *data_root;
 	const char *exec_root;
-	const char *default_advertise_addr;	/* --swarm-default-advertise-addr or NULL */
-	json_t *engine_labels;			/* object of the --label flags, or NULL */
-	json_t *generic_resources;		/* array of --node-generic-resource, or NULL */
+	const char *default_advertise_addr; /* --swarm-default-advertise-addr or NULL */
+	json_t *engine_labels; /* object of the --label flags, or NULL */
+	json_t *generic_resources; /* array of --node-generic-resource, or NULL */
 	struct images *images;
 	struct ctrs *ctrs;
 	struct nets *nets;
@@ -52,11 +52,11 @@ int swarm_open(const struct swarm_options *opt, struct swarm **ret, struct err *
 void swarm_close(struct swarm *swarm);
 
 enum swarm_state {
-	SWARM_INACTIVE,	/* "inactive" */
-	SWARM_PENDING,	/* "pending": joining or waiting for a leader */
-	SWARM_ACTIVE,	/* "active" */
-	SWARM_ERROR,	/* "error": swarm_error() says why */
-	SWARM_LOCKED,	/* "locked": waits for the unlock key */
+	SWARM_INACTIVE, /* "inactive" */
+	SWARM_PENDING, /* "pending": joining or waiting for a leader */
+	SWARM_ACTIVE, /* "active" */
+	SWARM_ERROR, /* "error": swarm_error() says why */
+	SWARM_LOCKED, /* "locked": waits for the unlock key */
 };
 
 enum swarm_state swarm_state(const struct swarm *swarm);
@@ -71,15 +71,15 @@ const char *swarm_node_addr(const struct swarm *swarm);
 json_t *swarm_remote_managers(const struct swarm *swarm);
 
 struct swarm_init_options {
-	const char *listen_addr;	/* "0.0.0.0:2377" when NULL or empty */
-	const char *advertise_addr;	/* address, address:port or interface; NULL: guess */
-	const char *data_path_addr;	/* address or interface; NULL: the advertise address */
-	uint32_t data_path_port;	/* 0: 4789 */
+	const char *listen_addr; /* "0.0.0.0:2377" when NULL or empty */
+	const char *advertise_addr; /* address, address:port or interface; NULL: guess */
+	const char *data_path_addr; /* address or interface; NULL: the advertise address */
+	uint32_t data_path_port; /* 0: 4789 */
 	const char *const *default_addr_pool; /* NULL-terminated CIDRs, or NULL: 10.0.0.0/8 */
-	uint32_t subnet_size;		/* 0: 24 */
+	uint32_t subnet_size; /* 0: 24 */
 	bool force_new_cluster;
 	bool autolock_managers;
-	const char *availability;	/* "active" (also NULL, ""), "pause", "drain" */
+	const char *availability; /* "active" (also NULL, ""), "pause", "drain" */
 	const struct Pb__ClusterSpec *spec; /* may be NULL: defaults */
 };
 
@@ -90,11 +90,12 @@ typedef void (*swarm_done)(const struct err *err /* NULL: well */, void *arg);
  * the only member. done: well once the cluster object is committed and this node is ready.
  * Errors: -EUNATCH or -EINVAL with dockerd's sentence, nothing changed.
  */
-void swarm_init(struct swarm *swarm, const struct swarm_init_options *opt, swarm_done done, void *arg);
+void swarm_init(struct swarm *swarm, const struct swarm_init_options *opt, swarm_done done,
+		void *arg);
 
 struct swarm_join_options {
-	const char *listen_addr, *advertise_addr, *data_path_addr;	/* as for swarm_init */
-	const char *const *remote_addrs;	/* NULL-terminated "host[:port]" of managers */
+	const char *listen_addr, *advertise_addr, *data_path_addr; /* as for swarm_init */
+	const char *const *remote_addrs; /* NULL-terminated "host[:port]" of managers */
 	const char *token;
 	const char *availability;
 };
@@ -104,7 +105,8 @@ struct swarm_join_options {
  * with a manager's token, raft. done: well once this node is ready; after 20 s
  * -ETIME with dockerd's "Timeout was reached before node joined…" while the attempt goes on.
  */
-void swarm_join(struct swarm *swarm, const struct swarm_join_options *opt, swarm_done done, void *arg);
+void swarm_join(struct swarm *swarm, const struct swarm_join_options *opt, swarm_done done,
+		void *arg);
 /* A locked manager gets its key ("SWMKEY-1-…") and goes on. -EINVAL when it does not fit. */
 void swarm_unlock(struct swarm *swarm, const char *key, swarm_done done, void *arg);
 /* Leave: stop the node's tasks, forget state and certificates. A manager needs force. */
@@ -138,10 +140,12 @@ bool swarm_is_leader(const struct swarm *swarm);
  */
 struct swarm_member {
 	uint64_t raft_id;
-	const char *addr;	/* borrowed until control returns to the loop */
+	const char *addr; /* borrowed until control returns to the loop */
 	bool leader, reachable;
 };
 bool swarm_member(struct swarm *swarm, const char *node_id, struct swarm_member *ret);
+/* {"raft_id", "term", "commit", "applied", "leader", "members": []} of this member; NULL: no manager. */
+json_t *swarm_raft_status(struct swarm *swarm);
 /*
  * A connection to the API of the leader, for a manager that does not lead: one end of a socket
  * pair whose bytes go over the managers' mutual TLS to the leader's HTTP server. -EHOSTUNREACH

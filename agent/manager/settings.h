@@ -11,7 +11,7 @@
 #include "core/err.h"
 #include "manager/address.h"
 
-struct swarm_state {
+struct swarm_settings {
 	struct swarm_addresses addr;
 	char remote[ADDRESS_SIZE]; /* the manager joined at; "" for the first node */
 	char *availability; /* "active", "pause", "drain" */
@@ -24,11 +24,12 @@ struct swarm_state {
 	json_t *managers; /* array of {"node_id", "addr"}; never NULL after load or init */
 };
 
-void swarm_state_init(struct swarm_state *s);
-void swarm_state_done(struct swarm_state *s);
+void swarm_settings_init(struct swarm_settings *s);
+void swarm_settings_done(struct swarm_settings *s);
 /* From <dir>/docker-state.json and state.json. -ENOENT: this node is in no swarm. -EINVAL. */
-int swarm_state_load(struct swarm_state *s, const char *dir, struct err *err);
+int swarm_settings_load(struct swarm_settings *s, const char *dir, struct err *err);
 /* Both files, atomically each. */
-int swarm_state_save(const struct swarm_state *s, const char *dir, struct err *err);
+int swarm_settings_save(const struct swarm_settings *s, const char *dir, struct err *err);
 /* Replace the list of managers (stolen) and save it, if it differs. */
-int swarm_state_managers(struct swarm_state *s, const char *dir, json_t *managers, struct err *err);
+int swarm_settings_managers(struct swarm_settings *s, const char *dir, json_t *managers,
+			    struct err *err);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "manager/state.h"
+#include "manager/settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,13 +8,13 @@
 
 enum { STATE_MAX = 1 << 20 };
 
-void swarm_state_init(struct swarm_state *s)
+void swarm_settings_init(struct swarm_settings *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->managers = json_array();
 }
 
-void swarm_state_done(struct swarm_state *s)
+void swarm_settings_done(struct swarm_settings *s)
 {
 	free(s->availability);
 	free(s->token);
@@ -50,7 +50,7 @@ static void take(char dst[ADDRESS_SIZE], json_t *o, const char *key)
 	snprintf(dst, ADDRESS_SIZE, "%s", v ? v : "");
 }
 
-int swarm_state_load(struct swarm_state *s, const char *dir, struct err *err)
+int swarm_settings_load(struct swarm_settings *s, const char *dir, struct err *err)
 {
 	json_t *o, *managers;
 	const char *v;
@@ -58,7 +58,7 @@ int swarm_state_load(struct swarm_state *s, const char *dir, struct err *err)
 
 	if (rc)
 		return rc;
-	swarm_state_init(s);
+	swarm_settings_init(s);
 	take(s->addr.listen, o, "ListenAddr");
 	take(s->addr.advertise, o, "AdvertiseAddr");
 	take(s->addr.data_path, o, "DataPathAddr");
@@ -74,7 +74,7 @@ int swarm_state_load(struct swarm_state *s, const char *dir, struct err *err)
 	s->data_path_port = json_integer_value(json_object_get(o, "DataPathPort"));
 	json_decref(o);
 	if (!*s->addr.listen || !*s->addr.advertise) {
-		swarm_state_done(s);
+		swarm_settings_done(s);
 		return err_set(err, -EINVAL, "%s/docker-state.json lacks the node's addresses",
 			       dir);
 	}
@@ -89,7 +89,7 @@ int swarm_state_load(struct swarm_state *s, const char *dir, struct err *err)
 	return 0;
 }
 
-int swarm_state_save(const struct swarm_state *s, const char *dir, struct err *err)
+int swarm_settings_save(const struct swarm_settings *s, const char *dir, struct err *err)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:i}", "ListenAddr",
 			      s->addr.listen, "AdvertiseAddr", s->addr.advertise, "DataPathAddr",
@@ -108,7 +108,8 @@ int swarm_state_save(const struct swarm_state *s, const char *dir, struct err *e
 	return rc ? rc : save_json(dir, "state.json", s->managers, err);
 }
 
-int swarm_state_managers(struct swarm_state *s, const char *dir, json_t *managers, struct err *err)
+int swarm_settings_managers(struct swarm_settings *s, const char *dir, json_t *managers,
+			    struct err *err)
 {
 	if (json_equal(s->managers, managers)) {
 		json_decref(managers);

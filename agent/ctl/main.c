@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+/* swarmctl: shows of an agent what Docker has no words for (api/agent.c), as text or JSON. */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+
+enum { REPLY_MAX = 256 << 20 };
+
+struct column {
+	const char *key, *title;
+};
+
+struct command {
+	const char *name, *path;
+	const char *list; /* member of the reply that is the list; NULL: the reply itself */
+	const char *help;
+	struct column columns[8];
+	bool (*wanted)(json_t *row);
+};
+
+static bool is_drop(json_t *row)
+{
+	const char *reason = json_string_value(json_object_get(row, "reason"));
+
+	return reason && starts_with(reason, "DROP") &&
+	       json_integer_value(json_object_get(row, "packets"));
+}
+
+static const struct command commands[] = {
+	{"datapath status",
+	 "/agent/datapath",
+	 NULL,
+	 "the datapath and how much it holds",
+	 {{NULL, NULL}},
+	 NULL},
+	{"datapath networks",
+	 "/agent/datapath",
+	 "networks",
+	 "overlay and ingress networks",
+	 {{"vni", "VNI"},
+	  {"mtu", "MTU"},
+	  {"gateway", "GATEWAY"},
+	  {"node_addr", "NODE"},
+	  {"flags", "FLAGS"}},
+	 NULL},
+	{"datapath peers",
+	 "/agent/datapath",
+	 "peers",
+	 "other nodes that VXLAN is taken from",
+	 {{"vtep", "VTEP"}},
+	 NULL},
+	{"datapath endpoints",
+	 "/agent/datapath",
+	 "endpoints",
+	 "containers, here and on other nodes",
+	 {{"vni", "VNI"},
+	  {"addr", "ADDRESS"},
+	  {"mac", "MAC"},
+	  {"ifindex", "IFINDEX"},
+	  {"node", "NODE"}},
+	 NULL},
+	{"datapath services",
+	 "/agent/datapath",
+	 "services",
+	 "virtual addresses and published ports",
+	 {{"kind", "KIND"},
+	  {"vni", "VNI"},
+	  {"vip", "VIP"},
+	  {"proto", "PROTO"},
+	  {"published", "PORT"},
+	  {"target", "TARGET"},
+	  {"backends", "BACKENDS"}},
+	 NULL},
+	{"datapath flows",
+	 "/agent/datapath/flows",
+	 NULL,
+	 "connections that are being balanced",
+	 {{"kind", "KIND"},
+	  {"vni", "VNI"},
+	  {"proto", "PROTO"},
+	  {"src", "SOURCE"},
+	  {"sport", "PORT"},
+	  {"dst", "DESTINATION"},
+	  {"dport", "PORT"},
+	  {"to", "TO"}},
+	 NULL},
+	{"datapath stats",
+	 "/agent/datapath/stats",
+	 NULL,
+	 "packets by what became of them",
+	 {{"packets", "PACKETS"}, {"bytes", "BYTES"}, {"reason", "REASON"}, {"text", "MEANING"}},
+	 NULL},
+	{"datapath drops",
+	 "/agent/datapath/stats",
+	 NULL,
+	 "packets that were dropped, and why",
+	 {{"packets", "PACKETS"}, {"bytes", "BYTES"}, {"reason", "REASON"}, {"text", "MEANING"}},
+	 is_drop},
+	{"raft status",
+	 "/agent/raft",
+	 NULL,
+	 "term, indexes and leader of this member",
+	 {{NULL, NULL}},
+	 NULL},
+	{"raft members",
+	 "/agent/raft",
+	 "members",
+	 "members of raft",
+	 {{"raft_id", "ID"},
+	  {"node_id", "NODE"},
+	  {"addr", "ADDRESS"},
+	  {"leader", "LEADER"},
+	  {"reachable", "REACHABLE"}},
+	 NULL},
+	{"pending",
+	 "/agent/pending",
+	 NULL,
+	 "tasks that wait for a node, and why",
+	 {{"service", "SERVICE"}, {"slot", "SLOT"}, {"task", "TASK"}, {"reason", "REASON"}},
+	 NULL},
+};
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: swarmctl [-H unix://PATH] [--json] COMMAND\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-20s %s\n", commands[i].name, commands[i].help);
+}
+
+/* GET path over HTTP/1.0, whose reply ends with the connection. */
+static int get(const char *socket_path, const char *path, struct buf *ret_body, int *ret_status,
+	       struct err *err)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_free_ char *req = xasprintf("GET %s HTTP/1.0\r\nHost: agent\r\n\r\n", path);
+	_cleanup_buf_ struct buf reply = BUF_INIT;
+	char chunk[65536], *body;
+	ssize_t n;
+
+	if (strlen(socket_path) >= sizeof(sa.sun_path))
+		return err_set(err, -ENAMETOOLONG, "%s is too long for a socket's path",
+			       socket_path);
+	strcpy(sa.sun_path, socket_path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		return err_errno(err, -errno, "cannot reach the agent at %s; is it running?",
+				 socket_path);
+	if (write(fd, req, strlen(req)) != (ssize_t)strlen(req))
+		return err_errno(err, -EIO, "cannot ask the agent at %s", socket_path);
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0 && reply.len < REPLY_MAX)
+		buf_add(&reply, chunk, n);
+	body = strstr(reply.data, "\r\n\r\n");
+	if (!body || sscanf(reply.data, "HTTP/1.%*d %d", ret_status) != 1)
+		return err_set(err, -EPROTO, "the agent at %s gave no answer", socket_path);
+	buf_str(ret_body, body + 4);
+	return 0;
+}
+
+static char *text_of(json_t *v)
+{
+	if (json_is_string(v))
+		return xstrdup(json_string_value(v));
+	if (json_is_array(v) && json_array_size(v) == 0)
+		return xstrdup("-");
+	return v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("-");
+}
+
+/* Columns as wide as their widest cell. */
+static void print_table(const struct command *c, json_t *rows)
+{
+	size_t width[ARRAY_SIZE(c->columns)] = {0}, n = 0, i;
+	json_t *row;
+
+	while (n < ARRAY_SIZE(c->columns) && c->columns[n].key)
+		n++;
+	for (size_t k = 0; k < n; k++)
+		width[k] = strlen(c->columns[k].title);
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t k = 0; pass && k < n; k++)
+			printf("%-*s%s", k + 1 < n ? (int)width[k] : 0, c->columns[k].title,
+			       k + 1 < n ? "  " : "\n");
+		json_array_foreach (rows, i, row) {
+			if (c->wanted && !c->wanted(row))
+				continue;
+			for (size_t k = 0; k < n; k++) {
+				_cleanup_free_ char *cell =
+					text_of(json_object_get(row, c->columns[k].key));
+
+				if (pass)
+					printf("%-*s%s", k + 1 < n ? (int)width[k] : 0, cell,
+					       k + 1 < n ? "  " : "\n");
+				else
+					width[k] = max(width[k], strlen(cell));
+			}
+		}
+	}
+}
+
+/* A line a member; of lists their length. */
+static void print_object(json_t *o)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (o, key, v) {
+		_cleanup_free_ char *text =
+			json_is_array(v) ? xasprintf("%zu", json_array_size(v)) : text_of(v);
+
+		printf("%-12s %s\n", key, text);
+	}
+}
+
+static int show(const struct command *c, json_t *reply, bool as_json)
+{
+	json_t *what = c->list ? json_object_get(reply, c->list) : reply;
+
+	if (as_json) {
+		json_dumpf(what, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+		putchar('\n');
+	} else if (c->columns[0].key) {
+		print_table(c, what);
+	} else {
+		print_object(what);
+	}
+	return 0;
+}
+
+static const struct command *find(int argc, char **argv)
+{
+	_cleanup_free_ char *name = argc == 1	? xstrdup(argv[0])
+				    : argc == 2 ? xasprintf("%s %s", argv[0], argv[1])
+						: NULL;
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(commands); i++)
+		if (streq(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"host", required_argument, NULL, 'H'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *host = getenv("DOCKER_HOST");
+	_cleanup_buf_ struct buf body = BUF_INIT;
+	const struct command *c;
+	struct err err = ERR_INIT;
+	bool as_json = false;
+	int opt, status;
+	json_t *reply;
+
+	while ((opt = getopt_long(argc, argv, "H:jhv", options, NULL)) != -1) {
+		switch (opt) {
+		case 'H':
+			host = optarg;
+			break;
+		case 'j':
+			as_json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'v':
+			printf("swarmctl version %s\n", SWARM_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	c = find(argc - optind, argv + optind);
+	if (!c) {
+		usage(stderr);
+		return 2;
+	}
+	if (str_empty(host))
+		host = "unix:///var/run/docker.sock";
+	if (!starts_with(host, "unix://")) {
+		fprintf(stderr, "swarmctl: %s is no unix socket: use -H unix://PATH\n", host);
+		return 2;
+	}
+	if (get(host + 7, c->path, &body, &status, &err)) {
+		fprintf(stderr, "swarmctl: %s\n", err.msg);
+		return 1;
+	}
+	reply = json_loadb(body.data, body.len, JSON_DECODE_ANY, NULL);
+	if (status != 200 || !reply) {
+		const char *why = json_string_value(json_object_get(reply, "message"));
+
+		fprintf(stderr, "swarmctl: %s\n", why ? why : "the agent's answer is no JSON");
+		json_decref(reply);
+		return 1;
+	}
+	show(c, reply, as_json);
+	json_decref(reply);
+	return 0;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/swarm.h"
+
+#include <errno.h>
+
+#include "loop/loop.h"
+#include "manager/swarm_impl.h"
+
+static const char *const state_names[] = {"inactive", "pending", "active", "error", "locked"};
+
+enum swarm_state swarm_state(const struct swarm *s)
+{
+	return s->status;
+}
+
+const char *swarm_state_name(const struct swarm *s)
+{
+	return state_names[s->status];
+}
+
+const char *swarm_error(const struct swarm *s)
+{
+	return s->error ? s->error : "";
+}
+
+bool swarm_is_manager(const struct swarm *s)
+{
+	return s->manager;
+}
+
+bool swarm_is_leader(const struct swarm *s)
+{
+	return s->manager && manager_leads(s->manager);
+}
+
+const char *swarm_node_id(const struct swarm *s)
+{
+	return s->node_id ? s->node_id : "";
+}
+
+const char *swarm_node_addr(const struct swarm *s)
+{
+	return s->advertise_ip;
+}
+
+json_t *swarm_remote_managers(const struct swarm *s)
+{
+	json_t *out = json_array(), *m;
+	size_t i;
+
+	json_array_foreach (s->state.managers, i, m)
+		json_array_append_new(out, json_pack("{s:O, s:O}", "NodeID",
+						     json_object_get(m, "node_id"), "Addr",
+						     json_object_get(m, "addr")));
+	return out;
+}
+
+struct store *swarm_store(struct swarm *s)
+{
+	return s->manager && s->status == SWARM_ACTIVE && manager_has_leader(s->manager)
+		       ? manager_store(s->manager)
+		       : NULL;
+}
+
+struct store *swarm_store_or_err(struct swarm *s, struct err *err)
+{
+	struct store *store = swarm_store(s);
+
+	if (store)
+		return store;
+	if (s->status == SWARM_LOCKED)
+		err_set(err, -EUNATCH,
+			"Swarm is encrypted and needs to be unlocked before it can be used. Please "
+			"use \"docker "
+			"swarm unlock\" to unlock it.");
+	else if (s->status == SWARM_INACTIVE)
+		err_set(err, -EUNATCH,
+			"This node is not a swarm manager. Use \"docker swarm init\" or \"docker "
+			"swarm join\" to "
+			"connect this node to swarm and try again.");
+	else if (s->manager)
+		err_set(err, -EIO, "%s", swarm_no_leader);
+	else
+		err_set(err, -EUNATCH,
+			"This node is not a swarm manager. Worker nodes can't be used to view or "
+			"modify cluster "
+			"state. Please run this command on a manager node or promote the current "
+			"node to a "
+			"manager.");
+	return NULL;
+}
+
+void swarm_write(struct swarm *s, swarm_build build, swarm_done done, void *arg)
+{
+	if (s->manager) {
+		writer_write(manager_writer(s->manager), build, done, arg);
+		return;
+	}
+	swarm_answer_later(s, done, arg, -EUNATCH, "This node is not a swarm manager.");
+}
+
+struct rng *swarm_rng(struct swarm *s)
+{
+	return s->opt.rng;
+}
+
+bool swarm_member(struct swarm *s, const char *node_id, struct swarm_member *ret)
+{
+	return s->manager && manager_member(s->manager, node_id, ret);
+}
+
+json_t *swarm_raft_status(struct swarm *s)
+{
+	return s->manager ? manager_raft_status(s->manager) : NULL;
+}
+
+int swarm_leader_connect(struct swarm *s, int *ret_fd, struct err *err)
+{
+	if (!s->manager)
+		return err_set(err, -EIO, "%s", swarm_no_leader);
+	return manager_leader_connect(s->manager, ret_fd, err);
+}
+
+void swarm_serve_leader(struct swarm *s, void (*fn)(int fd, void *arg), void *arg)
+{
+	s->serve = fn;
+	s->serve_arg = arg;
+}
+
+struct later {
+	swarm_done done;
+	void *arg;
+	struct err err;
+};
+
+static void answer_now(void *arg)
+{
+	struct later *l = arg;
+
+	l->done(l->err.code ? &l->err : NULL, l->arg);
+	free(l);
+}
+
+void swarm_answer_later(struct swarm *s, swarm_done done, void *arg, int code, const char *fmt, ...)
+{
+	struct later *l;
+	va_list ap;
+
+	if (!done)
+		return;
+	l = xcalloc(1, sizeof(*l));
+	l->done = done;
+	l->arg = arg;
+	l->err.code = code;
+	va_start(ap, fmt);
+	vsnprintf(l->err.msg, sizeof(l->err.msg), fmt, ap);
+	va_end(ap);
+	loop_defer(s->opt.loop, answer_now, l);
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What every node of a swarm runs: worker, session, gossip, image sharing, logs. */
+#include <errno.h>
+
+#include "core/log.h"
+#include "disk/file.h"
+#include "manager/swarm_impl.h"
+#include "net/net.h"
+#include "node/describe.h"
+#include "node/gossipd.h"
+#include "node/image_share.h"
+#include "node/session.h"
+#include "node/worker.h"
+#include "rpc/tls.h"
+#include "wire/pb.h"
+
+static void on_status(const char *task_id, const Pb__TaskStatus *status, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->session)
+		session_status(s->session, task_id, status);
+}
+
+static void on_volume(const char *id, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->session)
+		session_volume(s->session, id);
+}
+
+/* --- the session --- */
+
+static Pb__NodeDescription *description(struct swarm *s)
+{
+	struct describe_options opt = {
+		.labels = s->opt.engine_labels,
+		.generic = s->opt.generic_resources,
+		.roots = s->files.root_cert,
+		.cert = s->files.cert,
+	};
+
+	return node_describe(&opt);
+}
+
+static void on_registered(void *arg)
+{
+	struct swarm *s = arg;
+
+	swarm_ready(s);
+}
+
+static void on_lost(const struct err *err, void *arg)
+{
+	struct swarm *s = arg;
+
+	log_warn("swarm: %s", err->msg);
+	if (s->status == SWARM_PENDING)
+		swarm_set_status(s, SWARM_PENDING, err->msg);
+}
+
+static void drop(void *arg)
+{
+	struct swarm *s = arg;
+
+	swarm_fatal(s, "this node was removed from the swarm, or its certificate is no longer "
+		       "valid: use \"docker swarm "
+		       "leave\" and join again");
+}
+
+static void on_removed(const struct err *err, void *arg)
+{
+	struct swarm *s = arg;
+
+	log_error("swarm: %s", err->msg);
+	loop_defer(s->opt.loop, drop, s);
+}
+
+static void take_managers(struct swarm *s, const Pb__SessionMessage *msg)
+{
+	json_t *list = json_array();
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < msg->n_managers; i++)
+		if (msg->managers[i]->peer)
+			json_array_append_new(list,
+					      json_pack("{s:s, s:s}", "node_id",
+							msg->managers[i]->peer->node_id, "addr",
+							msg->managers[i]->peer->addr));
+	if (!json_array_size(list)) {
+		json_decref(list);
+		return;
+	}
+	if (swarm_settings_managers(&s->state, s->dir, list, &err))
+		log_error("swarm: %s", err.msg);
+	if (s->gossip)
+		gossipd_set_seeds(s->gossip, msg->managers, msg->n_managers);
+}
+
+/* Another root bundle than ours, that our own certificate still verifies against. */
+static void take_roots(struct swarm *s, const ProtobufCBinaryData *bundle)
+{
+	_cleanup_free_ char *roots = xstrndup((const char *)bundle->data, bundle->len);
+	struct ca_files files;
+	struct ca_identity who;
+	struct err err = ERR_INIT;
+
+	if (!bundle->len || streq(roots, s->files.root_cert) || ca_roots_check(roots, NULL) ||
+	    ca_verify(roots, s->files.cert, &who, NULL))
+		return;
+	ca_identity_done(&who);
+	files = (struct ca_files){xstrdup(roots), xstrdup(s->files.cert), xstrdup(s->files.key)};
+	if (swarm_cert_set(s, &files, &err))
+		log_error("swarm: the new root certificate was not taken: %s", err.msg);
+	else
+		log_info("swarm: the root certificate has changed");
+	ca_files_done(&files);
+	if (s->session)
+		session_describe(s->session, description(s));
+}
+
+static void take_node(struct swarm *s, const Pb__Node *node)
+{
+	bool wants_manager, rotate;
+
+	worker_set_node(s->worker, s->node_id, node);
+	if (node->vxlan_udp_port)
+		s->vxlan_port = node->vxlan_udp_port;
+	wants_manager = node->spec && node->spec->desired_role == PB__NODE_ROLE__MANAGER;
+	rotate = node->certificate && node->certificate->status &&
+		 node->certificate->status->state == PB__ISSUANCE_STATUS__STATE__ROTATE;
+	if (rotate || (wants_manager && !s->cert_manager) ||
+	    (!wants_manager && s->cert_manager && node->role == PB__NODE_ROLE__WORKER))
+		swarm_cert_renew(s);
+}
+
+static void on_message(const Pb__SessionMessage *msg, void *arg)
+{
+	struct swarm *s = arg;
+
+	take_managers(s, msg);
+	if (msg->n_network_bootstrap_keys && s->gossip)
+		gossipd_set_keys(s->gossip, msg->network_bootstrap_keys,
+				 msg->n_network_bootstrap_keys);
+	take_roots(s, &msg->root_ca);
+	if (msg->node)
+		take_node(s, msg->node);
+	if (s->gossip)
+		worker_set_cluster_size(s->worker, gossipd_size(s->gossip));
+}
+
+/* --- gossip and images --- */
+
+static void on_member(const char *addr, bool alive, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->manager)
+		manager_node_suspect(s->manager, addr, alive);
+	worker_set_cluster_size(s->worker, gossipd_size(s->gossip));
+}
+
+static void on_tls(int fd, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->share)
+		image_share_accept(s->share, fd);
+	else
+		close(fd);
+}
+
+static const char *share_peers(size_t *pos, void *arg)
+{
+	struct swarm *s = arg;
+
+	return gossipd_next(s->gossip, pos);
+}
+
+static struct tls *share_tls(void *arg)
+{
+	struct swarm *s = arg;
+
+	return s->tls;
+}
+
+static int start_gossip(struct swarm *s, struct err *err)
+{
+	struct gossipd_options gopt = {
+		.loop = s->opt.loop,
+		.rng = s->opt.rng,
+		.nets = s->opt.nets,
+		.advertise_addr = s->advertise_ip,
+		.data_path_addr = s->state.addr.data_path,
+		.on_member = on_member,
+		.on_tls = on_tls,
+		.arg = s,
+	};
+	struct image_share_options iopt = {
+		.loop = s->opt.loop,
+		.rng = s->opt.rng,
+		.images = s->opt.images,
+		.peers = share_peers,
+		.tls = share_tls,
+		.arg = s,
+	};
+	int rc = gossipd_open(&gopt, &s->gossip, err);
+
+	if (rc)
+		return rc;
+	s->share = image_share_new(&iopt);
+	worker_set_share(s->worker, s->share);
+	return 0;
+}
+
+/* --- start and stop --- */
+
+int swarm_node_start(struct swarm *s, struct err *err)
+{
+	_cleanup_free_ char *worker_dir = xasprintf("%s/worker", s->dir);
+	struct worker_options wopt = {
+		.loop = s->opt.loop,
+		.rng = s->opt.rng,
+		.images = s->opt.images,
+		.ctrs = s->opt.ctrs,
+		.nets = s->opt.nets,
+		.volumes = s->opt.volumes,
+		.dir = worker_dir,
+		.exec_root = s->opt.exec_root,
+		.on_status = on_status,
+		.on_volume = on_volume,
+		.arg = s,
+	};
+	struct session_options sopt = {
+		.loop = s->opt.loop,
+		.rng = s->opt.rng,
+		.tls = s->tls,
+		/* a manager asks itself first: it hands on to the leader */
+		.remote = s->cert_manager ? s->state.addr.advertise : s->state.remote,
+		.managers = s->state.managers,
+		.on_registered = on_registered,
+		.on_lost = on_lost,
+		.on_message = on_message,
+		.on_removed = on_removed,
+		.arg = s,
+	};
+	int rc = worker_open(&wopt, &s->worker, err);
+
+	if (rc)
+		return rc;
+	worker_set_node(s->worker, s->node_id, NULL);
+	rc = start_gossip(s, err);
+	if (rc)
+		return rc;
+	if (!s->manager && s->cert_manager)
+		sopt.remote = s->state.remote; /* its own listener is not up yet */
+	sopt.worker = s->worker;
+	sopt.description = description(s);
+	s->session = session_new(&sopt);
+	return 0;
+}
+
+void swarm_node_stop(struct swarm *s, bool leave)
+{
+	session_free(steal_ptr(s->session));
+	image_share_free(steal_ptr(s->share));
+	gossipd_close(steal_ptr(s->gossip), leave);
+	worker_close(steal_ptr(s->worker));
+}
+
+void swarm_node_leave(struct swarm *s, void (*done)(void *arg), void *arg)
+{
+	if (!s->worker) {
+		loop_defer(s->opt.loop, done, arg);
+		return;
+	}
+	session_free(steal_ptr(s->session));
+	worker_leave(s->worker, done, arg);
+}
+
+void swarm_node_role_changed(struct swarm *s)
+{
+	if (s->session)
+		session_describe(s->session, description(s));
+	if (s->session)
+		session_refresh(s->session);
+}
+
+const char *swarm_node_manager_addr(struct swarm *s)
+{
+	const char *addr = s->session ? session_manager(s->session) : NULL;
+
+	return addr ? addr : *s->state.remote ? s->state.remote : NULL;
+}
