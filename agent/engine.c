@@ -8,6 +8,7 @@
 #include "image/image.h"
 #include "loop/events.h"
 #include "loop/loop.h"
+#include "net/net.h"
 #include "options.h"
 
 /* The engine's ID is made once and kept: clients tell engines apart by it. */
@@ -43,6 +44,29 @@ static int open_images(struct engine *e, struct err *err)
 	return images_open(&opt, &e->images, err);
 }
 
+static int open_nets(struct engine *e, struct err *err)
+{
+	const struct options *o = e->options;
+	struct nets_options opt = {
+		.loop = e->loop,
+		.events = e->events,
+		.rng = &e->rng,
+		.data_root = o->data_root,
+		.exec_root = o->exec_root,
+		.bip = o->bip,
+		.pools = o->default_address_pools.v,
+		.dns = o->dns.v,
+		.dns_search = o->dns_search.v,
+		.dns_opts = o->dns_opts.v,
+		.uplinks = o->uplinks.v,
+		.mtu = o->mtu,
+		.icc = o->icc,
+		.ip_masq = o->ip_masq,
+	};
+
+	return nets_open(&opt, &e->nets, err);
+}
+
 int engine_open(struct engine *e, struct options *options, struct err *err)
 {
 	int rc;
@@ -58,6 +82,10 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 	rc = load_id(e, err);
 	if (!rc)
 		rc = open_images(e, err);
+	if (!rc)
+		rc = open_nets(e, err);
+	if (!rc)
+		nets_sweep(e->nets);
 	if (rc)
 		engine_close(e);
 	return rc;
@@ -66,7 +94,9 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 void engine_close(struct engine *e)
 {
 	/* threads may still report to the modules: they end first */
-	loop_free(e->loop);
+	loop_drain(e->loop);
+	nets_free(e->nets);
 	images_free(e->images);
 	events_free(e->events);
+	loop_free(e->loop);
 }

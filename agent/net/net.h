@@ -28,12 +28,13 @@ struct nets_options {
 	struct loop *loop;
 	struct events *events;
 	struct rng *rng;
-	struct dp *dp;			/* NULL: no swarm networks */
+	struct dp *dp; /* NULL: no swarm networks */
 	const char *data_root, *exec_root;
-	const char *bip;		/* docker0's address as CIDR; NULL: chosen */
-	char **pools;			/* --default-address-pool values, NULL-terminated, or NULL */
-	char **dns, **dns_search, **dns_opts;	/* NULL-terminated or NULL */
+	const char *bip; /* docker0's address as CIDR; NULL: chosen */
+	char **pools; /* --default-address-pool values, NULL-terminated, or NULL */
+	char **dns, **dns_search, **dns_opts; /* NULL-terminated or NULL */
 	unsigned int mtu;
+	char **uplinks; /* names of links that clients and peers come in by; NULL or empty: all */
 	bool icc, ip_masq;
 };
 
@@ -43,7 +44,13 @@ int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err
 void nets_sweep(struct nets *nets);
 /* Without sandboxes, also removes bridges and the nftables table. NULL is fine. */
 void nets_free(struct nets *nets);
+/* Another datapath, or NULL before it is closed. */
 void nets_set_dp(struct nets *nets, struct dp *dp);
+/*
+ * The worker and gossip have said all they know since the agent's start (or the swarm's joining):
+ * what a former agent left in the datapath beyond that is removed. Otherwise done after 2 min.
+ */
+void nets_synced(struct nets *nets);
 
 /* By name, ID or unique prefix. -ENOENT "network x not found". Borrowed. */
 struct network *nets_find(struct nets *nets, const char *ref, struct err *err);
@@ -63,38 +70,41 @@ size_t net_endpoints(const struct network *n);
 /* A network of the swarm that a task needs on this node. */
 struct net_swarm_config {
 	const char *id, *name;
-	const char *subnet, *gateway;	/* CIDR; address, with or without prefix */
+	const char *subnet, *gateway; /* CIDR; address, with or without prefix */
 	uint32_t vni;
-	unsigned int mtu;		/* of the containers; 0: 1450 */
+	unsigned int mtu; /* of the containers; 0: 1450 */
 	bool internal, attachable, ingress;
-	const char *node_addr;		/* this node's load-balancer address in it (CIDR); NULL: not known */
+	const char *node_addr; /* this node's load-balancer address in it (CIDR); NULL: not known */
 };
 /* Make it, or change what the node knows of it. Idempotent. */
-int net_swarm_set(struct nets *nets, const struct net_swarm_config *c, struct network **ret, struct err *err);
+int net_swarm_set(struct nets *nets, const struct net_swarm_config *c, struct network **ret,
+		  struct err *err);
 
 struct sandbox_options {
-	const char *id, *name;		/* of the container */
+	const char *id, *name; /* of the container */
 	const char *hostname, *domainname;
-	const char *dir;		/* hosts, resolv.conf and hostname are written here */
-	json_t *dns, *dns_search, *dns_options, *extra_hosts;	/* arrays or NULL; kept */
-	bool host;			/* no namespace of its own: the node's */
-	const char *join;		/* a namespace to share: path of another sandbox's, or NULL */
+	const char *dir; /* hosts, resolv.conf and hostname are written here */
+	json_t *dns, *dns_search, *dns_options, *extra_hosts; /* arrays or NULL; kept */
+	bool host; /* no namespace of its own: the node's */
+	const char *join; /* a namespace to share: path of another sandbox's, or NULL */
 };
 
 struct endpoint_options {
-	const char *ip4, *mac;		/* NULL: chosen */
-	json_t *aliases;		/* array or NULL; kept */
-	json_t *swarm;			/* {"service_id","service_name","task_id","task_name","vip","aliases","ports"} or NULL */
+	const char *ip4, *mac; /* NULL: chosen */
+	json_t *aliases; /* array or NULL; kept */
+	json_t *swarm; /* {"service_id","service_name","task_id","task_name","vip","aliases","ports"} or NULL */
 };
 
 struct sandbox *sandbox_new(struct nets *nets, const struct sandbox_options *opt);
 /* Choose the addresses of an endpoint in the network. -EBUSY "Address already in use". */
-int sandbox_join(struct sandbox *sb, struct network *n, const struct endpoint_options *opt, struct err *err);
+int sandbox_join(struct sandbox *sb, struct network *n, const struct endpoint_options *opt,
+		 struct err *err);
 /*
  * Reserve the published ports: HostConfig.PortBindings and, with publish_all, every exposed one.
  * -EADDRINUSE with dockerd's sentence when one is taken.
  */
-int sandbox_publish(struct sandbox *sb, json_t *bindings, json_t *exposed, bool publish_all, struct err *err);
+int sandbox_publish(struct sandbox *sb, json_t *bindings, json_t *exposed, bool publish_all,
+		    struct err *err);
 /* Make it in the kernel. On error all is undone; sandbox_free() is still to be called. */
 void sandbox_up(struct sandbox *sb, void (*done)(const struct err *err, void *arg), void *arg);
 /* The namespace for the OCI specification: a path, or NULL for the node's own. */
@@ -106,11 +116,13 @@ void sandbox_free(struct sandbox *sb);
 /* Live changes; the sandbox is up. */
 void sandbox_connect(struct sandbox *sb, struct network *n, const struct endpoint_options *opt,
 		     void (*done)(const struct err *err, void *arg), void *arg);
-void sandbox_disconnect(struct sandbox *sb, struct network *n, void (*done)(const struct err *err, void *arg), void *arg);
+void sandbox_disconnect(struct sandbox *sb, struct network *n,
+			void (*done)(const struct err *err, void *arg), void *arg);
 /* Be a backend of the services that its endpoints name, or drain. */
 void sandbox_service(struct sandbox *sb, bool enable);
 /* NetworkSettings of the container: Networks, Ports, IPAddress, … */
 json_t *sandbox_settings(const struct sandbox *sb);
 /* What sandbox_restore needs to take an existing namespace up again, after the agent's restart. */
 json_t *sandbox_save(const struct sandbox *sb);
-int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t *saved, struct sandbox **ret, struct err *err);
+int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t *saved,
+		    struct sandbox **ret, struct err *err);

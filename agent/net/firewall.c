@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/firewall.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+
+#include "core/buf.h"
+
+struct bridge {
+	char name[16];
+	bool internal, masquerade, icc;
+};
+
+struct firewall {
+	struct nft_ctx *nft;
+	bool live; /* firewall_sync() has been called */
+	struct bridge *bridges;
+	size_t n_bridges;
+	struct fw_port *ports;
+	size_t n_ports;
+};
+
+/*
+ * same: pairs of a bridge with itself whose containers may reach each other through the node;
+ * loops: such pairs of every bridge.
+ */
+static const char table[] =
+	"add table ip swarm\n"
+	"add set ip swarm bridges { type ifname; }\n"
+	"add set ip swarm internal { type ifname; }\n"
+	"add set ip swarm masq { type ifname; }\n"
+	"add set ip swarm same { type ifname . ifname; }\n"
+	"add set ip swarm loops { type ifname . ifname; }\n"
+	"add map ip swarm ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	"add map ip swarm addr_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . "
+	"inet_service; }\n"
+	"add chain ip swarm raw { type filter hook prerouting priority raw; }\n"
+	"add chain ip swarm publish\n"
+	"add chain ip swarm prerouting { type nat hook prerouting priority dstnat; }\n"
+	"add chain ip swarm output { type nat hook output priority -100; }\n"
+	"add chain ip swarm forward { type filter hook forward priority filter; }\n"
+	"add chain ip swarm postrouting { type nat hook postrouting priority srcnat; }\n"
+	"flush chain ip swarm raw\n"
+	"flush chain ip swarm publish\n"
+	"flush chain ip swarm prerouting\n"
+	"flush chain ip swarm output\n"
+	"flush chain ip swarm forward\n"
+	"flush chain ip swarm postrouting\n"
+	/* route_localnet is on for the bridges: their containers may not reach 127.0.0.0/8 by it */
+	"add rule ip swarm raw iifname @bridges ip daddr 127.0.0.0/8 drop\n"
+	"add rule ip swarm publish dnat ip to ip daddr . meta l4proto . th dport map @addr_ports\n"
+	"add rule ip swarm publish dnat ip to meta l4proto . th dport map @ports\n"
+	"add rule ip swarm prerouting fib daddr type local jump publish\n"
+	"add rule ip swarm output fib daddr type local jump publish\n"
+	"add rule ip swarm forward iifname . oifname @same accept\n"
+	"add rule ip swarm forward ct state established,related accept\n"
+	"add rule ip swarm forward iifname @internal drop\n"
+	"add rule ip swarm forward oifname @internal drop\n"
+	"add rule ip swarm forward ct status dnat accept\n"
+	"add rule ip swarm forward oifname @bridges drop\n"
+	"add rule ip swarm postrouting ip saddr 127.0.0.0/8 oifname @bridges ct status dnat "
+	"masquerade\n"
+	"add rule ip swarm postrouting iifname . oifname @loops ct status dnat masquerade\n"
+	"add rule ip swarm postrouting iifname @masq oifname != @bridges masquerade\n"
+	"flush set ip swarm bridges\n"
+	"flush set ip swarm internal\n"
+	"flush set ip swarm masq\n"
+	"flush set ip swarm same\n"
+	"flush set ip swarm loops\n"
+	"flush map ip swarm ports\n"
+	"flush map ip swarm addr_ports\n";
+
+int firewall_open(struct firewall **ret, struct err *err)
+{
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	struct firewall *fw;
+
+	if (!nft)
+		return err_set(err, -EPERM,
+			       "cannot open nftables: the kernel needs nf_tables, and the agent "
+			       "CAP_NET_ADMIN");
+	nft_ctx_buffer_error(nft);
+	nft_ctx_buffer_output(nft);
+	fw = xcalloc(1, sizeof(*fw));
+	fw->nft = nft;
+	*ret = fw;
+	return 0;
+}
+
+void firewall_close(struct firewall *fw)
+{
+	if (!fw)
+		return;
+	nft_ctx_free(fw->nft);
+	free(fw->bridges);
+	free(fw->ports);
+	free(fw);
+}
+
+void firewall_destroy(struct firewall *fw)
+{
+	if (!fw)
+		return;
+	/* added first, for the deletion not to fail */
+	nft_run_cmd_from_buffer(fw->nft, "add table ip swarm\ndelete table ip swarm\n");
+	firewall_close(fw);
+}
+
+static int run(struct firewall *fw, const char *commands, struct err *err)
+{
+	const char *text;
+
+	if (!nft_run_cmd_from_buffer(fw->nft, commands)) {
+		nft_ctx_get_error_buffer(fw->nft);
+		return 0;
+	}
+	text = nft_ctx_get_error_buffer(fw->nft);
+	return err_set(err, -EIO, "nftables refused the table swarm: %.*s",
+		       (int)strcspn(text ? text : "", "\n"), text ? text : "");
+}
+
+static void say_bridge(struct buf *b, const char *verb, const struct bridge *br)
+{
+	buf_printf(b, "%s element ip swarm bridges { \"%s\" }\n", verb, br->name);
+	buf_printf(b, "%s element ip swarm loops { \"%s\" . \"%s\" }\n", verb, br->name, br->name);
+	if (br->internal)
+		buf_printf(b, "%s element ip swarm internal { \"%s\" }\n", verb, br->name);
+	if (br->masquerade)
+		buf_printf(b, "%s element ip swarm masq { \"%s\" }\n", verb, br->name);
+	if (br->icc)
+		buf_printf(b, "%s element ip swarm same { \"%s\" . \"%s\" }\n", verb, br->name,
+			   br->name);
+}
+
+static void say_port(struct buf *b, const char *verb, const struct fw_port *p)
+{
+	const char *proto = p->proto == IPPROTO_UDP    ? "udp"
+			    : p->proto == IPPROTO_SCTP ? "sctp"
+						       : "tcp";
+	char host[INET_ADDRSTRLEN], to[INET_ADDRSTRLEN];
+	bool any = !p->host_addr.s_addr, add = *verb == 'a';
+
+	inet_ntop(AF_INET, &p->host_addr, host, sizeof(host));
+	inet_ntop(AF_INET, &p->addr, to, sizeof(to));
+	buf_printf(b, "%s element ip swarm %s { %s%s%s . %u", verb, any ? "ports" : "addr_ports",
+		   any ? "" : host, any ? "" : " . ", proto, p->host_port);
+	if (add)
+		buf_printf(b, " : %s . %u", to, p->port);
+	buf_str(b, " }\n");
+}
+
+int firewall_sync(struct firewall *fw, struct err *err)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	fw->live = true;
+	buf_str(&b, table);
+	for (size_t i = 0; i < fw->n_bridges; i++)
+		say_bridge(&b, "add", &fw->bridges[i]);
+	for (size_t i = 0; i < fw->n_ports; i++)
+		say_port(&b, "add", &fw->ports[i]);
+	return run(fw, b.data, err);
+}
+
+/* A change alone; if the table is not as it was left, all of it. */
+static int apply(struct firewall *fw, const struct buf *b, struct err *err)
+{
+	if (!fw->live || !b->len)
+		return 0;
+	return run(fw, b->data, NULL) ? firewall_sync(fw, err) : 0;
+}
+
+static struct bridge *find_bridge(struct firewall *fw, const char *name)
+{
+	for (size_t i = 0; i < fw->n_bridges; i++)
+		if (streq(fw->bridges[i].name, name))
+			return &fw->bridges[i];
+	return NULL;
+}
+
+int firewall_bridge_set(struct firewall *fw, const struct fw_bridge *b, struct err *err)
+{
+	struct bridge new = {.internal = b->internal, .masquerade = b->masquerade, .icc = b->icc},
+		      *old;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	snprintf(new.name, sizeof(new.name), "%s", b->name);
+	old = find_bridge(fw, b->name);
+	if (old) {
+		say_bridge(&text, "delete", old);
+		*old = new;
+	} else {
+		fw->bridges = xrealloc(fw->bridges, (fw->n_bridges + 1) * sizeof(new));
+		fw->bridges[fw->n_bridges++] = new;
+	}
+	say_bridge(&text, "add", &new);
+	return apply(fw, &text, err);
+}
+
+void firewall_bridge_del(struct firewall *fw, const char *name)
+{
+	struct bridge *b = find_bridge(fw, name);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	if (!b)
+		return;
+	say_bridge(&text, "delete", b);
+	*b = fw->bridges[--fw->n_bridges];
+	apply(fw, &text, NULL);
+}
+
+static struct fw_port *find_port(struct firewall *fw, const struct fw_port *p)
+{
+	for (size_t i = 0; i < fw->n_ports; i++) {
+		struct fw_port *q = &fw->ports[i];
+
+		if (q->proto == p->proto && q->host_addr.s_addr == p->host_addr.s_addr &&
+		    q->host_port == p->host_port)
+			return q;
+	}
+	return NULL;
+}
+
+int firewall_ports_add(struct firewall *fw, const struct fw_port *ports, size_t n, struct err *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		struct fw_port *old = find_port(fw, &ports[i]);
+
+		if (old) {
+			say_port(&text, "delete", old);
+			*old = ports[i];
+		} else {
+			fw->ports = xrealloc(fw->ports, (fw->n_ports + 1) * sizeof(*fw->ports));
+			fw->ports[fw->n_ports++] = ports[i];
+		}
+		say_port(&text, "add", &ports[i]);
+	}
+	rc = apply(fw, &text, err);
+	if (rc)
+		firewall_ports_del(fw, ports, n);
+	return rc;
+}
+
+void firewall_ports_del(struct firewall *fw, const struct fw_port *ports, size_t n)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		struct fw_port *old = find_port(fw, &ports[i]);
+
+		if (!old)
+			continue;
+		say_port(&text, "delete", old);
+		*old = fw->ports[--fw->n_ports];
+	}
+	apply(fw, &text, NULL);
+}

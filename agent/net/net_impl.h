@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of net/ share. Addresses are in host byte order where they are uint32_t. */
+#pragma once
+
+#include "core/buf.h"
+#include "core/map.h"
+#include "core/rng.h"
+#include "datapath/dp.h"
+#include "loop/loop.h"
+#include "net/firewall.h"
+#include "net/ipam.h"
+#include "net/names.h"
+#include "net/net.h"
+#include "net/netlink.h"
+#include "net/ports.h"
+#include "net/records.h"
+
+#define OPT_BRIDGE "com.docker.network.bridge."
+
+struct uplinks;
+struct dns_server;
+
+struct nets {
+	struct nets_options opt; /* its strings are copies */
+	struct rt *rt; /* of the node's namespace, for the loop's thread */
+	struct firewall *fw;
+	struct ports *ports;
+	struct ipam *ipam;
+	struct uplinks *uplinks;
+	struct list_head networks, sandboxes;
+	char *dir, *run_dir,
+		*netns_dir; /* of networks' files, of swarm networks' files, of namespaces */
+	int netns; /* the node's namespace */
+	struct records_watch watch;
+	struct map vteps; /* text -> struct vtep_ref: nodes that endpoints live on */
+	struct list_head dirty; /* struct service: to be told to the datapath */
+	bool flushing;
+	struct timer sync_timer; /* ends the datapath's synchronisation if nobody else does */
+	bool syncing;
+	bool kept; /* a sandbox is left up at the agent's end */
+};
+
+struct network {
+	struct list_head node;
+	struct nets *nets;
+	char id[HEX_ID_SIZE];
+	char *name, *driver; /* "bridge", "host", "null", "overlay" */
+	char created[40];
+	json_t *options, *labels, *ipam_options, *aux; /* objects */
+	char *ipam_driver;
+	bool internal, attachable, ingress, predefined;
+	struct list_head endpoints;
+	struct names names;
+
+	/* all with addresses */
+	struct subnet *subnet;
+	struct ip_range range; /* prefix 0: the whole subnet */
+	uint32_t gateway;
+	unsigned int mtu;
+	/* bridge */
+	char bridge[IF_NAMESIZE];
+	int bridge_index;
+	bool icc, masquerade;
+	struct in_addr host_addr; /* of published ports without one */
+	/* overlay */
+	struct swarm_net *swarm;
+};
+
+struct endpoint {
+	struct list_head in_network, in_sandbox;
+	struct network *network;
+	struct sandbox *sandbox;
+	char id[HEX_ID_SIZE];
+	uint32_t ip; /* 0: none (host, none) */
+	uint8_t mac[6];
+	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
+	int host_index;
+	char *ip_wanted; /* as the user gave it, or NULL */
+	json_t *aliases, *swarm; /* or NULL */
+	bool up; /* in the kernel, its names known */
+	bool published; /* its record is told */
+	bool hidden; /* on docker_gwbridge for the default route */
+};
+
+struct published {
+	uint8_t proto;
+	uint16_t port, host_port;
+	struct in_addr host_addr;
+	int fd; /* that reserves it, or -1 */
+};
+
+struct sandbox {
+	struct list_head node;
+	struct nets *nets;
+	char id[HEX_ID_SIZE];
+	char *name, *hostname, *domainname, *dir, *join, *path;
+	json_t *dns, *dns_search, *dns_options, *extra_hosts;
+	bool host, up, enabled;
+	struct list_head endpoints, ops;
+	struct published *published;
+	size_t n_published;
+	uint32_t ports_ip; /* that the firewall sends them to; 0: nowhere */
+	json_t *exposed; /* "80/tcp" of ports without binding, or NULL */
+	struct dns_server *dns_server;
+};
+
+/* ip 0: unset. */
+static inline struct dp_addr dp_ip(uint32_t ip)
+{
+	struct dp_addr a = {{0}};
+
+	if (ip) {
+		a.b[10] = a.b[11] = 0xff;
+		for (int i = 0; i < 4; i++)
+			a.b[12 + i] = ip >> (24 - 8 * i);
+	}
+	return a;
+}
+
+/* bridge.c: the kernel's side of a bridge network. */
+int bridge_make(struct rt *rt, const char *name, uint32_t addr, unsigned int prefix,
+		unsigned int mtu, int *ret_index, struct err *err);
+/* Best effort: a file below /proc/sys/net of the thread's namespace. */
+void sysctl_set(const char *value, const char *fmt, ...) _printf_(2, 3);
+
+/* nets.c */
+struct network *network_new(struct nets *nets, const char *id, const char *name,
+			    const char *driver);
+/* Out of the lists, memory only. */
+void network_free(struct network *n);
+int network_save(struct network *n, struct err *err);
+void network_forget(struct network *n); /* its file */
+void network_emit(struct network *n, const char *action, const struct sandbox *sb);
+/* docker_gwbridge, made when first needed. */
+int nets_gwbridge(struct nets *nets, struct network **ret, struct err *err);
+/* A bridge network in the kernel and the firewall. */
+int network_up(struct network *n, struct err *err);
+
+/* network_json.c: fill a network from a create request or its own file; what is wrong in dockerd's words. */
+int network_parse(struct network *n, json_t *body, struct err *err);
+json_t *network_file(struct network *n);
+
+/* netns.c: remove a namespace's file and mount. Any thread. */
+void netns_remove(const char *path);
+
+/* sandbox.c */
+uint8_t proto_number(const char *name); /* 0: none of tcp, udp, sctp */
+const char *proto_name(uint8_t proto);
+/* Its address on docker_gwbridge, or 0. */
+uint32_t sandbox_gwbridge_ip(const struct sandbox *sb);
+/* Does the network have names (not docker's default bridge)? */
+bool network_has_names(const struct network *n);
+
+/* swarm_net.c: networks of the swarm and their local endpoints in the datapath. */
+int swarm_net_restore(struct nets *nets, json_t *file, struct err *err);
+void swarm_net_file(struct network *n, json_t *file);
+void swarm_net_down(struct network *n);
+void swarm_net_tell_peers(struct network *n);
+int swarm_net_resync(struct nets *nets, struct err *err);
+int swarm_endpoint_up(struct endpoint *e, uint32_t gw_ip, struct err *err);
+void swarm_endpoint_down(struct endpoint *e);
+/* The record of a local endpoint comes, changes (draining) or is withdrawn. */
+void swarm_endpoint_service(struct endpoint *e, bool enable);
+
+/* records.c */
+struct swarm_net {
+	uint32_t vni;
+	char node_key[HEX_ID_SIZE]; /* key of the load balancer's peer record */
+	uint32_t node_addr; /* 0: unknown */
+	struct map records, peers; /* by key */
+	struct map peers_by_ip; /* the last one told of an address */
+	struct map services; /* by "vip" or "proto/port" */
+};
+void records_free(struct network *n);
+void records_done(struct nets *nets);
+/* Tell the datapath the services that have changed, now. */
+void records_flush(struct nets *nets);
+/* A local endpoint's record. */
+int records_local_set(struct network *n, const struct net_record *r, struct err *err);
+void records_local_del(struct network *n, const char *key);
+/* The node leaves the network: forget what others have said. */
+void records_leave(struct network *n);
+void records_vteps_resync(struct nets *nets);
+/* Tell the datapath all of a network again. */
+void records_resync(struct network *n);
+void records_tell_network(struct network *n, bool joined);
+void records_tell_peer(struct network *n, const char *key, uint32_t ip, const uint8_t mac[6],
+		       bool removed);

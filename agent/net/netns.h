@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is done in the kernel for a container's network namespace, without forks: a job describes
+ * it whole and runs on a worker thread, which enters the namespace and comes back.
+ */
+#pragma once
+
+#include <net/if.h>
+
+#include "core/err.h"
+
+struct netns_link {
+	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
+	int bridge; /* index of the host end's bridge; 0: none */
+	bool isolated; /* from the bridge's other ports */
+	uint8_t mac[6];
+	uint32_t ip; /* host byte order */
+	unsigned int prefix, mtu;
+	/* Ingress: replies of published ports leave by this link (datapath/dp.h). */
+	bool ingress;
+	uint32_t gateway;
+	uint16_t udp_ports[64];
+	size_t n_udp_ports;
+	int host_index; /* result */
+};
+
+struct netns_file {
+	char *path, *text;
+};
+
+struct netns_job {
+	char *path; /* of the namespace; NULL: files only */
+	int home; /* the node's namespace */
+	bool create, remove;
+	struct netns_link *links; /* to make */
+	size_t n_links;
+	char (*drop)[IF_NAMESIZE]; /* host ends to remove */
+	size_t n_drop;
+	bool set_default; /* the default route is via gateway (0: there is none) */
+	uint32_t gateway;
+	struct netns_file *files; /* to write, in place */
+	size_t n_files;
+	bool dns; /* make the sockets of the DNS server */
+	int dns_udp, dns_tcp; /* results, or -1 */
+	struct err err; /* result; what was made is undone then */
+	int rc;
+};
+
+/* Blocks for some milliseconds; on any thread. */
+void netns_run(struct netns_job *job);
+void netns_job_free(struct netns_job *job);
+/* The sockets of 127.0.0.11:53 in an existing namespace. */
+int netns_dns_sockets(int netns_fd, int home, int *ret_udp, int *ret_tcp, struct err *err);

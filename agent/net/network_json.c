@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Networks as JSON: create requests, files, inspection. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "loop/loop.h"
+#include "net/net_impl.h"
+
+#define OPT "com.docker.network."
+
+static const char *str(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+/* An object of strings, owned; absent and null are the empty one. */
+static int strings_of(json_t *body, const char *key, json_t **ret, struct err *err)
+{
+	json_t *o = json_object_get(body, key), *v;
+	const char *k;
+
+	if (!o || json_is_null(o)) {
+		*ret = json_object();
+		return 0;
+	}
+	if (!json_is_object(o))
+		return err_set(err, -EINVAL,
+			       "invalid value for the field %s: it must be an object of strings",
+			       key);
+	json_object_foreach (o, k, v)
+		if (!json_is_string(v))
+			return err_set(err, -EINVAL,
+				       "invalid value for %s in the field %s: it must be a string",
+				       k, key);
+	*ret = json_copy(o);
+	return 0;
+}
+
+static int bool_option(json_t *options, const char *key, bool *ret, struct err *err)
+{
+	const char *s = json_string_value(json_object_get(options, key));
+
+	if (!s)
+		return 0;
+	if (streq(s, "true") || streq(s, "1"))
+		*ret = true;
+	else if (streq(s, "false") || streq(s, "0"))
+		*ret = false;
+	else
+		return err_set(err, -EINVAL,
+			       "invalid value for the option %s: \"%s\" is neither true nor false",
+			       key, s);
+	return 0;
+}
+
+static int parse_options(struct network *n, struct err *err)
+{
+	const char *name = str(n->options, OPT "bridge.name"),
+		   *host = str(n->options, OPT "bridge.host_binding_ipv4"),
+		   *mtu = str(n->options, OPT "driver.mtu");
+	uint64_t v;
+	int rc = bool_option(n->options, OPT "bridge.enable_icc", &n->icc, err);
+
+	if (!rc)
+		rc = bool_option(n->options, OPT "bridge.enable_ip_masquerade", &n->masquerade,
+				 err);
+	if (rc)
+		return rc;
+	if (strlen(name) >= IF_NAMESIZE || strpbrk(name, "/ \"{}"))
+		return err_set(err, -EINVAL, "invalid name for a bridge: \"%s\"", name);
+	if (*name)
+		snprintf(n->bridge, sizeof(n->bridge), "%s", name);
+	else
+		snprintf(n->bridge, sizeof(n->bridge), "br-%.12s", n->id);
+	if (*host && inet_pton(AF_INET, host, &n->host_addr) != 1)
+		return err_set(err, -EINVAL,
+			       "invalid address in the option " OPT "bridge.host_binding_ipv4: %s",
+			       host);
+	if (!*mtu)
+		mtu = str(n->options, "mtu");
+	if (*mtu && parse_u64(mtu, 68, 65535, &v))
+		return err_set(err, -EINVAL, "failed to parse the option " OPT "driver.mtu: %s",
+			       mtu);
+	if (*mtu)
+		n->mtu = v;
+	return 0;
+}
+
+static void avoid_route(const struct rt_route *r, void *arg)
+{
+	struct buf *b = arg;
+	struct ip_range range = {ntohl(r->dst.s_addr), r->prefix};
+
+	if (r->prefix)
+		buf_add(b, &range, sizeof(range));
+}
+
+static int choose_subnet(struct network *n, struct ip_range *ret, struct err *err)
+{
+	_cleanup_buf_ struct buf avoid = BUF_INIT;
+
+	rt_routes(n->nets->rt, avoid_route, &avoid);
+	return ipam_choose_subnet(n->nets->ipam, (void *)avoid.data,
+				  avoid.len / sizeof(struct ip_range), ret, err);
+}
+
+static int take_aux(struct network *n, json_t *config, struct err *err)
+{
+	json_t *v;
+	const char *k;
+	int rc = strings_of(config, "AuxiliaryAddresses", &n->aux, err);
+
+	if (rc)
+		return rc;
+	json_object_foreach (n->aux, k, v) {
+		uint32_t ip;
+
+		if (ip_parse(json_string_value(v), &ip))
+			return err_set(err, -EINVAL, "invalid auxiliary address %s: %s", k,
+				       json_string_value(v));
+		rc = ipam_take(n->subnet, ip, NULL, &ip, err);
+		if (rc)
+			return err_prefix(err, "auxiliary address %s", k);
+	}
+	return 0;
+}
+
+static int parse_subnet(struct network *n, json_t *config, struct err *err)
+{
+	const char *subnet = str(config, "Subnet"), *range = str(config, "IPRange"),
+		   *gateway = str(config, "Gateway");
+	struct ip_range r;
+	uint32_t ip = 0;
+	int rc;
+
+	if (*subnet) {
+		if (strchr(subnet, ':'))
+			return err_set(err, -EOPNOTSUPP, "IPv6 subnets are not supported: %s",
+				       subnet);
+		if (ip_range_parse(subnet, &r) || ip_parse(subnet, &ip))
+			return err_set(
+				err, -EINVAL,
+				"invalid network config:\ninvalid subnet %s: it must be CIDR",
+				subnet);
+		if (ip != r.base) {
+			char text[16];
+
+			return err_set(
+				err, -EINVAL,
+				"invalid network config:\ninvalid subnet %s: it should be %s/%u",
+				subnet, ip_format(r.base, text), r.prefix);
+		}
+		if (r.prefix < 8 || r.prefix > 31)
+			return err_set(err, -EINVAL,
+				       "invalid network config:\ninvalid subnet %s: its prefix "
+				       "must be from 8 to 31",
+				       subnet);
+	} else {
+		if (*gateway || *range)
+			return err_set(err, -EINVAL,
+				       "user specified IP address is supported only when "
+				       "connecting to networks with "
+				       "user configured subnets: give a subnet, too");
+		rc = choose_subnet(n, &r, err);
+		if (rc)
+			return rc;
+	}
+	if (*range && (ip_range_parse(range, &n->range) || !ip_in(n->range.base, &r) ||
+		       n->range.prefix < r.prefix))
+		return err_set(err, -EINVAL,
+			       "invalid network config:\ninvalid ip-range %s: it must be within "
+			       "the subnet %s",
+			       range, subnet);
+	rc = ipam_subnet_new(n->nets->ipam, &r, &n->subnet, err);
+	if (rc)
+		return rc;
+	ip = 0;
+	if (*gateway && ip_parse(gateway, &ip))
+		return err_set(err, -EINVAL,
+			       "invalid network config:\ninvalid gateway %s: parent subnet is %s",
+			       gateway, subnet);
+	rc = ipam_take(n->subnet, ip, NULL, &n->gateway, err);
+	if (rc)
+		return err_prefix(err, "invalid network config:\ninvalid gateway %s", gateway);
+	return take_aux(n, config, err);
+}
+
+static int parse_ipam(struct network *n, json_t *body, struct err *err)
+{
+	json_t *ipam = json_object_get(body, "IPAM"), *configs = json_object_get(ipam, "Config");
+	const char *driver = str(ipam, "Driver");
+	int rc;
+
+	if ((ipam && !json_is_object(ipam) && !json_is_null(ipam)) ||
+	    (configs && !json_is_array(configs) && !json_is_null(configs)))
+		return err_set(err, -EINVAL, "invalid value for the field IPAM");
+	if (*driver && !streq(driver, "default"))
+		return err_set(err, -ENOENT,
+			       "could not find plugin %s in v1 plugin registry: plugin not found",
+			       driver);
+	rc = strings_of(ipam, "Options", &n->ipam_options, err);
+	if (rc)
+		return rc;
+	if (streq(n->driver, "host") || streq(n->driver, "null"))
+		return 0;
+	if (json_array_size(configs) > 1)
+		return err_set(err, -EINVAL, "bridge driver doesn't support multiple subnets");
+	return parse_subnet(n, json_array_get(configs, 0), err);
+}
+
+int network_parse(struct network *n, json_t *body, struct err *err)
+{
+	int rc = strings_of(body, "Options", &n->options, err);
+
+	if (!rc)
+		rc = strings_of(body, "Labels", &n->labels, err);
+	if (rc)
+		return rc;
+	n->internal = json_is_true(json_object_get(body, "Internal"));
+	n->attachable = json_is_true(json_object_get(body, "Attachable"));
+	if (json_is_true(json_object_get(body, "EnableIPv6")))
+		return err_set(err, -EOPNOTSUPP,
+			       "IPv6 networks are not supported: create the network %s without it",
+			       n->name);
+	if (json_is_string(json_object_get(body, "EnableIPv4")) ||
+	    json_is_false(json_object_get(body, "EnableIPv4")))
+		return err_set(err, -EINVAL, "IPv4 or IPv6 must be enabled");
+	n->icc = n->masquerade = true;
+	n->mtu = n->nets->opt.mtu ? n->nets->opt.mtu : 1500;
+	if (streq(n->driver, "bridge")) {
+		rc = parse_options(n, err);
+		if (rc)
+			return rc;
+	}
+	return parse_ipam(n, body, err);
+}
+
+static json_t *ipam_config(const struct network *n)
+{
+	const struct ip_range *r;
+	char base[16], text[32];
+	json_t *c;
+
+	if (!n->subnet)
+		return json_array();
+	r = ipam_subnet_range(n->subnet);
+	snprintf(text, sizeof(text), "%s/%u", ip_format(r->base, base), r->prefix);
+	c = json_pack("{s:s}", "Subnet", text);
+	if (n->range.prefix) {
+		snprintf(text, sizeof(text), "%s/%u", ip_format(n->range.base, base),
+			 n->range.prefix);
+		json_object_set_new(c, "IPRange", json_string(text));
+	}
+	if (n->gateway)
+		json_object_set_new(c, "Gateway", json_string(ip_format(n->gateway, base)));
+	if (json_object_size(n->aux))
+		json_object_set(c, "AuxiliaryAddresses", n->aux);
+	return json_pack("[o]", c);
+}
+
+json_t *network_file(struct network *n)
+{
+	bool swarm = n->swarm;
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:O, s:o}, s:b, s:b, s:b, "
+			 "s:{s:s}, s:b, s:O, s:O}",
+			 "Name", n->name, "Id", n->id, "Created", n->created, "Scope",
+			 swarm ? "swarm" : "local", "Driver", n->driver, "EnableIPv4", 1,
+			 "EnableIPv6", 0, "IPAM", "Driver", "default", "Options", n->ipam_options,
+			 "Config", ipam_config(n), "Internal", n->internal, "Attachable",
+			 n->attachable, "Ingress", n->ingress, "ConfigFrom", "Network", "",
+			 "ConfigOnly", 0, "Options", n->options, "Labels", n->labels);
+}
+
+json_t *net_inspect(struct network *n)
+{
+	json_t *o = network_file(n), *containers = json_object();
+	struct endpoint *e;
+
+	list_for_each (e, &n->endpoints, in_network) {
+		char mac[18] = "", ip[32] = "", text[16];
+
+		if (!e->up)
+			continue;
+		if (e->ip) {
+			snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", e->mac[0],
+				 e->mac[1], e->mac[2], e->mac[3], e->mac[4], e->mac[5]);
+			snprintf(ip, sizeof(ip), "%s/%u", ip_format(e->ip, text),
+				 ipam_subnet_range(n->subnet)->prefix);
+		}
+		json_object_set_new(containers, e->sandbox->id,
+				    json_pack("{s:s, s:s, s:s, s:s, s:s}", "Name", e->sandbox->name,
+					      "EndpointID", e->id, "MacAddress", mac, "IPv4Address",
+					      ip, "IPv6Address", ""));
+	}
+	json_object_set_new(o, "Containers", containers);
+	return o;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of sandboxes share. */
+#pragma once
+
+#include "net/net_impl.h"
+#include "net/netns.h"
+
+/* An endpoint with its address chosen, in both lists, not up. */
+int endpoint_new(struct sandbox *sb, struct network *n, const struct endpoint_options *opt,
+		 struct endpoint **ret, struct err *err);
+/* Out of the lists; the address is given back. */
+void endpoint_free(struct endpoint *e);
+/* The endpoint that the default route and the published ports go by, or NULL. */
+struct endpoint *sandbox_gateway(const struct sandbox *sb);
+/* Names come and go; sandbox.c */
+void endpoint_names(struct endpoint *e, bool add);
+/* Everything above the kernel's links: names, records, datapath. */
+int endpoint_announce(struct endpoint *e, struct err *err);
+void endpoint_withdraw(struct endpoint *e);
+/* Published ports go to the gateway endpoint's address; call when either has changed. */
+int sandbox_ports_apply(struct sandbox *sb, struct err *err);
+void sandbox_ports_withdraw(struct sandbox *sb);
+/* The names' server on these sockets, which it takes. */
+void sandbox_dns_start(struct sandbox *sb, int udp, int tcp);
+/* Is 127.0.0.11 the container's name server? */
+bool sandbox_has_dns(const struct sandbox *sb);
+
+/* sandbox_files.c: hosts, resolv.conf and hostname into the job; live: only what a change of networks changes. */
+void sandbox_files(struct sandbox *sb, struct netns_job *job, bool live);
+/* The node's resolvers: "nameserver" addresses of resolv.conf. Owned array of strings. */
+json_t *node_resolvers(bool loopback_too);
+
+/* sandbox_ports.c */
+void sandbox_ports_release(struct sandbox *sb);
+json_t *sandbox_ports_json(const struct sandbox *sb);
+json_t *sandbox_ports_save(const struct sandbox *sb);
+void sandbox_ports_restore(struct sandbox *sb, json_t *saved);
+
+struct sandbox *sandbox_alloc(struct nets *nets, const struct sandbox_options *opt);

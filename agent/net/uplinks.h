@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Follows the node's links and tells the datapath which of them clients and peers come in by:
+ * hardware, bonds, VLANs, veths of others and bridges; not ports of bridges or bonds, and not the
+ * links of our containers. Loop's thread.
+ */
+#pragma once
+
+#include "core/err.h"
+
+struct nets;
+struct uplinks;
+
+int uplinks_new(struct nets *nets, struct uplinks **ret, struct err *err);
+void uplinks_free(struct uplinks *u);
