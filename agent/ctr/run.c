@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -16,6 +15,7 @@
 #include "core/log.h"
 #include "ctr/copy.h"
 #include "ctr/ctr_impl.h"
+#include "ctr/overlay.h"
 #include "disk/file.h"
 
 struct copy_up {
@@ -70,46 +70,9 @@ static void start_free(struct start *s)
 
 static int mount_root(struct start *s)
 {
-	_cleanup_free_ char *opts = NULL, *stale = NULL, *none = NULL;
-	const char *lower = s->lowerdirs.data, *extra = s->no_sync ? ",volatile" : "";
-	bool relative;
+	struct overlay o = {.lowerdirs = s->lowerdirs.data, .layers_dir = s->layers_dir, .dir = s->dir, .no_sync = s->no_sync};
 
-	if (!*lower) { /* an image without layers */
-		none = xasprintf("%s/none", s->dir);
-		dir_make(none, 0755, NULL);
-		lower = none;
-	}
-	/* left by a run that was not unmounted in order */
-	stale = xasprintf("%s/work/work/incompat", s->dir);
-	dir_remove_tree(stale, NULL);
-	opts = xasprintf("index=off,lowerdir=%s,upperdir=%s/rw,workdir=%s/work%s", lower, s->dir, s->dir, extra);
-	relative = strlen(opts) > 4000;
-	if (relative) {
-		/* many layers: the options of mount(2) are one page, so name them from their folder */
-		_cleanup_buf_ struct buf shorter = BUF_INIT;
-		size_t skip = strlen(s->layers_dir) + 1;
-
-		for (const char *p = lower; *p;) {
-			size_t n = strcspn(p, ":");
-
-			if (n > skip)
-				buf_add(&shorter, p + skip, n - skip);
-			p += n;
-			if (*p) {
-				buf_char(&shorter, ':');
-				p++;
-			}
-		}
-		free(opts);
-		opts = xasprintf("index=off,lowerdir=%s,upperdir=%s/rw,workdir=%s/work%s", shorter.data, s->dir, s->dir, extra);
-		if (unshare(CLONE_FS) || chdir(s->layers_dir))
-			return err_errno(&s->err, -errno, "cannot enter %s", s->layers_dir);
-	}
-	if (mount("overlay", s->b.root, "overlay", 0, opts))
-		s->rc = err_errno(&s->err, -errno, "cannot mount the root of container %.12s", s->b.id);
-	if (relative && chdir("/"))
-		return err_errno(&s->err, -errno, "cannot leave %s", s->layers_dir);
-	return s->rc;
+	return overlay_mount(&o, s->b.root, &s->err);
 }
 
 static int write_files(struct start *s)

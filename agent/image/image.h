@@ -78,6 +78,14 @@ void images_load(struct images *images, int fd, bool quiet, image_progress progr
 /* Make an image of one layer of a tar (docker import). ref may be NULL. changes: Dockerfile lines. */
 void images_import(struct images *images, int fd, const char *ref, const char *message,
 		   image_done done, void *arg);
+struct image_commit {
+	json_t *config;				/* the new image's "config" */
+	const char *ref, *author, *comment;	/* or NULL */
+	const char *created_by;
+};
+/* Make an image of parent's layers and the tar of one more, from fd (taken over). c is borrowed. */
+void images_commit(struct images *images, struct image *parent, int fd, const struct image_commit *c, image_done done,
+		   void *arg);
 /* Write an archive of the named images to fd (taken over). names is borrowed for the call. */
 int images_save(struct images *images, const char *const *names, size_t n, int fd, struct err *err);
 /* auth: decoded X-Registry-Auth JSON or NULL. */
