@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "core/buf.h"
+#include "ctr/ctr.h"
+#include "ctr/volume.h"
 #include "disk/file.h"
 #include "image/image.h"
 #include "loop/events.h"
@@ -27,7 +30,8 @@ static int load_id(struct engine *e, struct err *err)
 	raw[6] = (raw[6] & 0x0f) | 0x40;
 	raw[8] = (raw[8] & 0x3f) | 0x80;
 	hex_encode(hex, raw, sizeof(raw));
-	snprintf(e->id, sizeof(e->id), "%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	snprintf(e->id, sizeof(e->id), "%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16,
+		 hex + 20);
 	return file_write_atomic(path, e->id, 36, 0600, err);
 }
 
@@ -67,6 +71,75 @@ static int open_nets(struct engine *e, struct err *err)
 	return nets_open(&opt, &e->nets, err);
 }
 
+static int open_volumes(struct engine *e, struct err *err)
+{
+	struct volumes_options opt = {
+		.events = e->events, .rng = &e->rng, .data_root = e->options->data_root};
+
+	return volumes_open(&opt, &e->volumes, err);
+}
+
+/* The monitor: beside this program, as built, or where it is installed. malloc'd. */
+static char *find_shim(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash, *path;
+
+	self[max(n, (ssize_t)0)] = 0;
+	slash = strrchr(self, '/');
+	if (slash)
+		*slash = 0;
+	path = xasprintf("%s/swarm-shim", self);
+	if (!access(path, X_OK))
+		return path;
+	free(path);
+	return xasprintf("%s/../libexec/swarm-agent/swarm-shim", self);
+}
+
+static json_t *log_opts_json(const struct str_list *list)
+{
+	json_t *out = json_object();
+
+	for (size_t i = 0; i < list->n; i++) {
+		const char *eq = strchr(list->v[i], '=');
+		_cleanup_free_ char *key = eq ? xstrndup(list->v[i], eq - list->v[i]) : NULL;
+
+		if (eq)
+			json_object_set_new(out, key, json_string(eq + 1));
+	}
+	return out;
+}
+
+static int open_ctrs(struct engine *e, struct err *err)
+{
+	const struct options *o = e->options;
+	_cleanup_free_ char *shim = find_shim();
+	json_t *log_opts = log_opts_json(&o->log_opts);
+	struct ctrs_options opt = {
+		.loop = e->loop,
+		.events = e->events,
+		.rng = &e->rng,
+		.images = e->images,
+		.nets = e->nets,
+		.volumes = e->volumes,
+		.data_root = o->data_root,
+		.exec_root = o->exec_root,
+		.shim = shim,
+		.runtime = o->runtime,
+		.init_path = o->init_path,
+		.cgroup_parent = o->cgroup_parent,
+		.log_driver = o->log_driver,
+		.log_opts = log_opts,
+		.init = o->init,
+		.no_new_privileges = o->no_new_privileges,
+	};
+	int rc = ctrs_open(&opt, &e->ctrs, err);
+
+	json_decref(log_opts);
+	return rc;
+}
+
 int engine_open(struct engine *e, struct options *options, struct err *err)
 {
 	int rc;
@@ -83,7 +156,11 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 	if (!rc)
 		rc = open_images(e, err);
 	if (!rc)
+		rc = open_volumes(e, err);
+	if (!rc)
 		rc = open_nets(e, err);
+	if (!rc)
+		rc = open_ctrs(e, err);
 	if (!rc)
 		nets_sweep(e->nets);
 	if (rc)
@@ -95,7 +172,9 @@ void engine_close(struct engine *e)
 {
 	/* threads may still report to the modules: they end first */
 	loop_drain(e->loop);
+	ctrs_free(e->ctrs);
 	nets_free(e->nets);
+	volumes_free(e->volumes);
 	images_free(e->images);
 	events_free(e->events);
 	loop_free(e->loop);

@@ -27,11 +27,11 @@ struct bind {
 
 /* A piece of work in a container's root, on a thread of its own. */
 struct job {
-	struct ctr *c;		/* held busy when it does not run */
+	struct ctr *c; /* held busy when it does not run */
 	char id[13];
 	struct loop *loop;
-	bool held, whole;	/* whole: its root without what is mounted in it */
-	int pidfd;		/* of its first process; -1: does not run */
+	bool held, whole; /* whole: its root without what is mounted in it */
+	int pidfd; /* of its first process; -1: does not run */
 	char *root, *dir, *layers_dir, *path;
 	struct buf lowerdirs;
 	struct bind *binds;
@@ -39,8 +39,8 @@ struct job {
 	bool read_only;
 	/* the work */
 	int (*run)(struct job *j);
-	int fd;			/* the thread's end of the pipe, or the archive to unpack */
-	int client_fd;		/* what ready() gets */
+	int fd; /* the thread's end of the pipe, or the archive to unpack */
+	int client_fd; /* what ready() gets */
 	bool no_overwrite, keep_owner;
 	struct err err;
 	json_t *stat;
@@ -80,7 +80,8 @@ static int mount_bind(struct job *j, const struct bind *b)
 	char path[40];
 	struct stat st;
 
-	if (fd == -ENOENT && !stat(b->source, &st) && S_ISDIR(st.st_mode) && !root_mkdir(j->root, b->target, 0, 0))
+	if (fd == -ENOENT && !stat(b->source, &st) && S_ISDIR(st.st_mode) &&
+	    !root_mkdir(j->root, b->target, 0, 0))
 		fd = root_open(j->root, b->target, O_PATH);
 	if (fd < 0)
 		return 0; /* as the container would not start, let alone see it */
@@ -99,7 +100,10 @@ static int mount_bind(struct job *j, const struct bind *b)
 static int enter(struct job *j)
 {
 	struct overlay o = {
-		.lowerdirs = j->lowerdirs.data, .layers_dir = j->layers_dir, .dir = j->dir, .read_only = j->read_only,
+		.lowerdirs = j->lowerdirs.data,
+		.layers_dir = j->layers_dir,
+		.dir = j->dir,
+		.read_only = j->read_only,
 	};
 	int rc;
 
@@ -205,7 +209,8 @@ static struct job *job_new(struct ctr *c, const char *path, int (*run)(struct jo
 	for (size_t i = 0; i < c->n_mounts; i++)
 		if (strcmp(c->mounts[i].type, "tmpfs"))
 			j->binds[j->n_binds++] =
-				(struct bind){xstrdup(c->mounts[i].source), xstrdup(c->mounts[i].target), c->mounts[i].rw};
+				(struct bind){xstrdup(c->mounts[i].source),
+					      xstrdup(c->mounts[i].target), c->mounts[i].rw};
 	j->run = run;
 	j->fd = j->client_fd = -1;
 	j->arg = arg;
@@ -218,7 +223,9 @@ static void job_go(struct job *j)
 
 	if (j->pidfd < 0) {
 		if (c->busy)
-			err_set(&j->err, -EBUSY, "container %s is being started, stopped or removed: try again", c->name);
+			err_set(&j->err, -EBUSY,
+				"container %s is being started, stopped or removed: try again",
+				c->name);
 		else if (!c->image)
 			err_set(&j->err, -ENOENT, "the image of container %s is gone", c->name);
 		if (j->err.code) {
@@ -247,8 +254,14 @@ static json_int_t go_mode(const struct stat *st)
 {
 	json_int_t m = st->st_mode & 0777;
 
-	m |= S_ISDIR(st->st_mode) ? 1ll << 31 : S_ISLNK(st->st_mode) ? 1ll << 27 : S_ISFIFO(st->st_mode) ? 1ll << 25 : 0;
-	m |= S_ISSOCK(st->st_mode) ? 1ll << 24 : S_ISBLK(st->st_mode) ? 1ll << 26 : S_ISCHR(st->st_mode) ? 1ll << 26 | 1ll << 21 : 0;
+	m |= S_ISDIR(st->st_mode)    ? 1ll << 31
+	     : S_ISLNK(st->st_mode)  ? 1ll << 27
+	     : S_ISFIFO(st->st_mode) ? 1ll << 25
+				     : 0;
+	m |= S_ISSOCK(st->st_mode)  ? 1ll << 24
+	     : S_ISBLK(st->st_mode) ? 1ll << 26
+	     : S_ISCHR(st->st_mode) ? 1ll << 26 | 1ll << 21
+				    : 0;
 	m |= (st->st_mode & S_ISUID ? 1ll << 23 : 0) | (st->st_mode & S_ISGID ? 1ll << 22 : 0);
 	return m | (st->st_mode & S_ISVTX ? 1ll << 20 : 0);
 }
@@ -282,19 +295,25 @@ static int stat_path(struct job *j)
 	ssize_t n;
 
 	if (wants_folder(j->path) ? stat(j->path, &st) : lstat(j->path, &st))
-		return err_set(&j->err, -ENOENT, "Could not find the file %s in container %s", j->path, j->id);
+		return err_set(&j->err, -ENOENT, "Could not find the file %s in container %s",
+			       j->path, j->id);
 	if (S_ISLNK(st.st_mode)) {
 		target = realpath(j->path, NULL);
 		n = target ? -1 : readlink(j->path, link, sizeof(link) - 1);
 		if (n > 0) {
 			link[n] = 0;
 			target = *link == '/' ? xstrdup(link)
-					      : xasprintf("%.*s/%s", (int)(strrchr(j->path, '/') - j->path), j->path, link);
+					      : xasprintf("%.*s/%s",
+							  (int)(strrchr(j->path, '/') - j->path),
+							  j->path, link);
 		}
 	}
-	j->stat = json_pack("{s:s, s:I, s:I, s:s, s:s}", "name", strcmp(base, ".") || strlen(j->path) > 1 ? base : "/", "size",
-			    (json_int_t)st.st_size, "mode", go_mode(&st), "mtime",
-			    time_format(st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec, when), "linkTarget", target ? target : "");
+	j->stat =
+		json_pack("{s:s, s:I, s:I, s:s, s:s}", "name",
+			  strcmp(base, ".") || strlen(j->path) > 1 ? base : "/", "size",
+			  (json_int_t)st.st_size, "mode", go_mode(&st), "mtime",
+			  time_format(st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec, when),
+			  "linkTarget", target ? target : "");
 	return 0;
 }
 
@@ -307,7 +326,8 @@ static int run_get(struct job *j)
 		return rc;
 	real = wants_folder(j->path) ? realpath(j->path, NULL) : xstrdup(j->path);
 	if (!real)
-		return err_errno(&j->err, -errno, "Could not find the file %s in container %s", j->path, j->id);
+		return err_errno(&j->err, -errno, "Could not find the file %s in container %s",
+				 j->path, j->id);
 	loop_post(j->loop, tell, j);
 	/* a client that goes ends it early */
 	tar_write_tree(j->fd, real, base, NULL);
@@ -363,7 +383,8 @@ static int run_put(struct job *j)
 	struct stat st;
 
 	if (stat(j->path, &st))
-		return err_set(&j->err, -ENOENT, "Could not find the file %s in container %s", j->path, j->id);
+		return err_set(&j->err, -ENOENT, "Could not find the file %s in container %s",
+			       j->path, j->id);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(&j->err, -EINVAL, "extraction point is not a directory");
 	if (!statvfs(j->path, &fs) && fs.f_flag & ST_RDONLY)

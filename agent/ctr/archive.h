@@ -20,7 +20,8 @@ struct ctr;
  * stat (borrowed): {"name","size","mode","mtime","linkTarget"} for the header
  * X-Docker-Container-Path-Stat. fd: to read a tar from; the callee's; -1 when only asked for stat.
  */
-typedef void (*archive_ready)(const struct err *err /* NULL: well */, json_t *stat, int fd, void *arg);
+typedef void (*archive_ready)(const struct err *err /* NULL: well */, json_t *stat, int fd,
+			      void *arg);
 
 /* -ENOENT "Could not find the file x in container y". */
 void archive_stat(struct ctr *ctr, const char *path, archive_ready ready, void *arg);
@@ -38,14 +39,15 @@ void archive_put(struct ctr *ctr, const char *path, int fd, bool no_overwrite, b
 		 void (*done)(const struct err *err, void *arg), void *arg);
 
 /* [{"Path","Kind"}], Kind 0 changed, 1 added, 2 deleted, sorted by path; borrowed. */
-void archive_changes(struct ctr *ctr, void (*done)(const struct err *err, json_t *changes, void *arg), void *arg);
+void archive_changes(struct ctr *ctr,
+		     void (*done)(const struct err *err, json_t *changes, void *arg), void *arg);
 
 struct commit {
-	const char *ref;		/* name for the image, or NULL */
-	const char *comment, *author;	/* or NULL */
-	json_t *config;			/* Config that replaces fields of the container's, or NULL */
-	const char *const *changes;	/* Dockerfile lines, NULL-terminated, or NULL */
-	bool pause;			/* freeze the container meanwhile */
+	const char *ref; /* name for the image, or NULL */
+	const char *comment, *author; /* or NULL */
+	json_t *config; /* Config that replaces fields of the container's, or NULL */
+	const char *const *changes; /* Dockerfile lines, NULL-terminated, or NULL */
+	bool pause; /* freeze the container meanwhile */
 };
 /* All of c is borrowed for the call. id: "sha256:…" of the new image. */
 void archive_commit(struct ctr *ctr, const struct commit *c,

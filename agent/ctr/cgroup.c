@@ -41,9 +41,11 @@ int cgroup_prepare(int held[CGROUP_HELD_MAX])
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	int n = 0;
 
-	if (cgroup_is_v2() || file_read(CGROUP_ROOT "/unified/cgroup.controllers", 4096, &text, NULL))
+	if (cgroup_is_v2() ||
+	    file_read(CGROUP_ROOT "/unified/cgroup.controllers", 4096, &text, NULL))
 		return 0;
-	for (char *save, *s = strtok_r(text.data, " \n", &save); s; s = strtok_r(NULL, " \n", &save)) {
+	for (char *save, *s = strtok_r(text.data, " \n", &save); s;
+	     s = strtok_r(NULL, " \n", &save)) {
 		int fd = n < CGROUP_HELD_MAX ? hold_controller(s) : -1;
 
 		if (fd >= 0)
@@ -110,8 +112,10 @@ size_t cgroup_pids(const char *cgroup, pid_t **ret)
 	pid_t *pids = NULL;
 	size_t n = 0;
 
-	if (!cgroup_read("pids", cgroup, "cgroup.procs", &text) || !cgroup_read("systemd", cgroup, "cgroup.procs", &text))
-		for (char *save, *s = strtok_r(text.data, "\n", &save); s; s = strtok_r(NULL, "\n", &save)) {
+	if (!cgroup_read("pids", cgroup, "cgroup.procs", &text) ||
+	    !cgroup_read("systemd", cgroup, "cgroup.procs", &text))
+		for (char *save, *s = strtok_r(text.data, "\n", &save); s;
+		     s = strtok_r(NULL, "\n", &save)) {
 			pids = xrealloc(pids, (n + 1) * sizeof(*pids));
 			pids[n++] = atoi(s);
 		}
@@ -176,7 +180,8 @@ static void each_hierarchy(const char *cgroup, void (*fn)(const char *dir))
 	d = opendir(CGROUP_ROOT);
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] != '.' && e->d_type == DT_DIR) {
-			_cleanup_free_ char *dir = xasprintf(CGROUP_ROOT "/%s%s", e->d_name, cgroup);
+			_cleanup_free_ char *dir =
+				xasprintf(CGROUP_ROOT "/%s%s", e->d_name, cgroup);
 
 			fn(dir);
 		}

@@ -28,7 +28,12 @@ struct diff {
 /* What the runtime makes for its mounts. */
 static bool is_mount_point(const char *path)
 {
-	static const char *const own[] = {"/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+	static const char *const own[] = {"/dev",
+					  "/proc",
+					  "/sys",
+					  "/etc/hosts",
+					  "/etc/hostname",
+					  "/etc/resolv.conf",
 					  "/sbin/docker-init"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
@@ -42,7 +47,9 @@ static bool is_mount_point(const char *path)
 
 static void add(struct diff *d, const char *path, enum kind kind)
 {
-	json_array_append_new(d->list, json_pack("{s:o, s:i}", "Path", json_stringn_nocheck(path, strlen(path)), "Kind", kind));
+	json_array_append_new(d->list,
+			      json_pack("{s:o, s:i}", "Path",
+					json_stringn_nocheck(path, strlen(path)), "Kind", kind));
 }
 
 static bool same_meta(const struct stat *a, const struct stat *b)
@@ -74,12 +81,16 @@ static void walk(struct diff *d, int upper, int lower, const char *path, int dep
 		} else if (!(is_mount_point(full) && (!had || !S_ISDIR(st.st_mode)))) {
 			add(d, full, had ? CHANGED : ADDED);
 			if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
-				up = openat(upper, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-				low = had ? openat(lower, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+				up = openat(upper, name,
+					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+				low = had ? openat(lower, name,
+						   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+					  : -1;
 				if (up >= 0)
 					walk(d, up, low, full, depth + 1);
 				/* it was only passed through, on the way to a mount point */
-				if (had && json_array_size(d->list) == at + 1 && same_meta(&st, &old))
+				if (had && json_array_size(d->list) == at + 1 &&
+				    same_meta(&st, &old))
 					json_array_remove(d->list, at);
 			}
 		}
@@ -92,7 +103,10 @@ static void walk(struct diff *d, int upper, int lower, const char *path, int dep
 static void diff_work(void *arg)
 {
 	struct diff *d = arg;
-	struct overlay o = {.lowerdirs = d->lowerdirs.data, .layers_dir = d->layers_dir, .dir = d->dir, .lower_only = true};
+	struct overlay o = {.lowerdirs = d->lowerdirs.data,
+			    .layers_dir = d->layers_dir,
+			    .dir = d->dir,
+			    .lower_only = true};
 	_cleanup_close_ int home = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *rw = xasprintf("%s/rw", d->dir);
 	_cleanup_close_ int upper = open(rw, O_RDONLY | O_DIRECTORY | O_CLOEXEC), lower = -1;
@@ -122,7 +136,8 @@ static void diff_done(void *arg)
 	free(d);
 }
 
-void archive_changes(struct ctr *c, void (*done)(const struct err *err, json_t *changes, void *arg), void *arg)
+void archive_changes(struct ctr *c, void (*done)(const struct err *err, json_t *changes, void *arg),
+		     void *arg)
 {
 	struct diff *d = xcalloc(1, sizeof(*d));
 
@@ -151,12 +166,14 @@ static int64_t tree_size(int dir, int depth)
 	while ((e = readdir(d))) {
 		struct stat st;
 
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		    fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
 			continue;
 		if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode))
 			sum += st.st_size;
 		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
-			int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			int sub = openat(dir, e->d_name,
+					 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			sum += sub < 0 ? 0 : tree_size(sub, depth + 1);
 		}

@@ -57,7 +57,7 @@ static void set_env(json_t *config, const char *text)
 	if (!json_is_array(env))
 		json_object_set_new(config, "Env", env = json_array());
 	n = eq - pair + 1;
-	json_array_foreach(env, i, v)
+	json_array_foreach (env, i, v)
 		if (!strncmp(json_string_value(v), pair, n)) {
 			json_array_set_new(env, i, json_string(pair));
 			return;
@@ -123,13 +123,15 @@ static int change(json_t *config, const char *line, struct err *err)
 
 static json_t *make_config(struct ctr *c, const struct commit *cm, struct err *err)
 {
-	static const char *const kept[] = {"User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels",
-					   "StopSignal", "Healthcheck", "Shell", "OnBuild"};
+	static const char *const kept[] = {"User",	 "ExposedPorts", "Env",	       "Entrypoint",
+					   "Cmd",	 "Volumes",	 "WorkingDir", "Labels",
+					   "StopSignal", "Healthcheck",	 "Shell",      "OnBuild"};
 	json_t *config = json_object(), *v;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
 		json_t *own = json_object_get(cm->config, kept[i]);
-		bool given = own && !json_is_null(own) && !(json_is_string(own) && !*json_string_value(own));
+		bool given = own && !json_is_null(own) &&
+			     !(json_is_string(own) && !*json_string_value(own));
 
 		v = given ? own : json_object_get(c->config, kept[i]);
 		if (v && !json_is_null(v))
@@ -178,13 +180,14 @@ static void committed(const struct err *err, struct image *img, void *arg)
 	if (j->frozen && c && c->cgroup)
 		cgroup_freeze(c->cgroup, false);
 	if (c && !err)
-		ctr_emit(c, "commit", json_pack("{s:s, s:s}", "comment", "", "imageID", image_id(img)));
+		ctr_emit(c, "commit",
+			 json_pack("{s:s, s:s}", "comment", "", "imageID", image_id(img)));
 	j->done(err, img ? image_id(img) : NULL, j->arg);
 	free(j);
 }
 
-void archive_commit(struct ctr *c, const struct commit *cm, void (*done)(const struct err *err, const char *id, void *arg),
-		    void *arg)
+void archive_commit(struct ctr *c, const struct commit *cm,
+		    void (*done)(const struct err *err, const char *id, void *arg), void *arg)
 {
 	struct job *j = xcalloc(1, sizeof(*j));
 	_cleanup_buf_ struct buf by = BUF_INIT;
@@ -199,7 +202,8 @@ void archive_commit(struct ctr *c, const struct commit *cm, void (*done)(const s
 	j->done = done;
 	j->arg = arg;
 	if (c->busy)
-		err_set(&j->err, -EBUSY, "container %s is being started, stopped or removed: try again", c->name);
+		err_set(&j->err, -EBUSY,
+			"container %s is being started, stopped or removed: try again", c->name);
 	else if (!c->image)
 		err_set(&j->err, -ENOENT, "the image of container %s is gone", c->name);
 	else
@@ -219,9 +223,13 @@ void archive_commit(struct ctr *c, const struct commit *cm, void (*done)(const s
 	p->dir = xasprintf("%s/rw", c->dir);
 	p->fd = fds[1];
 	loop_thread(c->ctrs->opt.loop, pack_work, pack_done, p);
-	json_array_foreach(c->path_args, i, v)
+	json_array_foreach (c->path_args, i, v)
 		buf_printf(&by, "%s%s", i ? " " : "", json_string_value(v));
-	ic = (struct image_commit){.config = config, .ref = cm->ref, .author = cm->author, .comment = cm->comment, .created_by = by.data};
+	ic = (struct image_commit){.config = config,
+				   .ref = cm->ref,
+				   .author = cm->author,
+				   .comment = cm->comment,
+				   .created_by = by.data};
 	images_commit(c->ctrs->opt.images, c->image, fds[0], &ic, committed, j);
 	json_decref(config);
 }

@@ -30,7 +30,9 @@ static void copy_xattrs(int from, int to)
 	ssize_t n = flistxattr(from, names, sizeof(names));
 
 	for (const char *p = names; n > 0 && p < names + n; p += strlen(p) + 1) {
-		ssize_t len = starts_with(p, "trusted.overlay.") ? -1 : fgetxattr(from, p, value, sizeof(value));
+		ssize_t len = starts_with(p, "trusted.overlay.")
+				      ? -1
+				      : fgetxattr(from, p, value, sizeof(value));
 
 		if (len >= 0)
 			fsetxattr(to, p, value, len, 0);
@@ -78,10 +80,14 @@ static int copy_entry(int from, int to, const char *name, int depth)
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
 		bool dir = S_ISDIR(st.st_mode);
 
-		src = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (dir ? O_DIRECTORY : 0));
+		src = openat(from, name,
+			     O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (dir ? O_DIRECTORY : 0));
 		if (dir && mkdirat(to, name, 0700))
 			return -errno;
-		dst = openat(to, name, dir ? O_RDONLY | O_DIRECTORY | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		dst = openat(to, name,
+			     dir ? O_RDONLY | O_DIRECTORY | O_CLOEXEC
+				 : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			     0600);
 		if (src < 0 || dst < 0)
 			return -errno;
 		rc = dir ? copy_dir(src, dst, depth + 1) : copy_data(src, dst);
@@ -135,5 +141,7 @@ int copy_into_empty(const char *root, const char *target, const char *to, struct
 	rc = copy_dir(src, dst, 0);
 	if (!rc)
 		rc = copy_meta(dst, &st);
-	return rc ? err_errno(err, rc, "failed to populate volume: cannot copy %s to %s", target, to) : 0;
+	return rc ? err_errno(err, rc, "failed to populate volume: cannot copy %s to %s", target,
+			      to)
+		  : 0;
 }

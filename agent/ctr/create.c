@@ -12,11 +12,12 @@ enum { MEMORY_MIN = 6 << 20 };
 
 bool ctr_name_valid(const char *s)
 {
-	if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9')) || !s[1])
+	if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9')) ||
+	    !s[1])
 		return false;
 	for (; *s; s++)
-		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-		      strchr("_.-", *s)))
+		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+		      (*s >= '0' && *s <= '9') || strchr("_.-", *s)))
 			return false;
 	return true;
 }
@@ -27,11 +28,13 @@ int signal_number(const char *name)
 		const char *name;
 		int n;
 	} table[] = {
-		{"HUP", 1},   {"INT", 2},     {"QUIT", 3},  {"ILL", 4},	  {"TRAP", 5},	{"ABRT", 6}, {"BUS", 7},
-		{"FPE", 8},   {"KILL", 9},    {"USR1", 10}, {"SEGV", 11}, {"USR2", 12}, {"PIPE", 13}, {"ALRM", 14},
-		{"TERM", 15}, {"STKFLT", 16}, {"CHLD", 17}, {"CONT", 18}, {"STOP", 19}, {"TSTP", 20}, {"TTIN", 21},
-		{"TTOU", 22}, {"URG", 23},    {"XCPU", 24}, {"XFSZ", 25}, {"VTALRM", 26}, {"PROF", 27},
-		{"WINCH", 28}, {"IO", 29},    {"PWR", 30},  {"SYS", 31},  {"RTMIN", 34}, {"RTMAX", 64},
+		{"HUP", 1},	{"INT", 2},    {"QUIT", 3},   {"ILL", 4},   {"TRAP", 5},
+		{"ABRT", 6},	{"BUS", 7},    {"FPE", 8},    {"KILL", 9},  {"USR1", 10},
+		{"SEGV", 11},	{"USR2", 12},  {"PIPE", 13},  {"ALRM", 14}, {"TERM", 15},
+		{"STKFLT", 16}, {"CHLD", 17},  {"CONT", 18},  {"STOP", 19}, {"TSTP", 20},
+		{"TTIN", 21},	{"TTOU", 22},  {"URG", 23},   {"XCPU", 24}, {"XFSZ", 25},
+		{"VTALRM", 26}, {"PROF", 27},  {"WINCH", 28}, {"IO", 29},   {"PWR", 30},
+		{"SYS", 31},	{"RTMIN", 34}, {"RTMAX", 64},
 	};
 	uint64_t n;
 	int64_t off;
@@ -53,7 +56,8 @@ int signal_number(const char *name)
 }
 
 /* A field of the request in the form that it must have; absent and null are fine. */
-static int check_type(json_t *o, const char *key, bool (*is)(json_t *), const char *form, struct err *err)
+static int check_type(json_t *o, const char *key, bool (*is)(json_t *), const char *form,
+		      struct err *err)
 {
 	json_t *v = json_object_get(o, key);
 
@@ -89,7 +93,7 @@ static bool is_strs(json_t *v)
 
 	if (!json_is_array(v))
 		return false;
-	json_array_foreach(v, i, x)
+	json_array_foreach (v, i, x)
 		if (!json_is_string(x))
 			return false;
 	return true;
@@ -102,20 +106,26 @@ static bool is_arr(json_t *v)
 
 static int check_types(json_t *config, json_t *host, struct err *err)
 {
-	static const char *const strs[] = {"Hostname", "Domainname", "User", "Image", "WorkingDir", "StopSignal",
-					   "MacAddress"},
-		*const bools[] = {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce",
-				  "NetworkDisabled"},
+	static const char *const
+		strs[] = {"Hostname",	"Domainname", "User",	   "Image",
+			  "WorkingDir", "StopSignal", "MacAddress"},
+		*const bools[] = {"AttachStdin", "AttachStdout", "AttachStderr",   "Tty",
+				  "OpenStdin",	 "StdinOnce",	 "NetworkDisabled"},
 		*const objs[] = {"ExposedPorts", "Volumes", "Labels", "Healthcheck"},
-		*const host_strs[] = {"NetworkMode", "IpcMode", "PidMode", "UTSMode", "UsernsMode", "CgroupParent",
-				      "CpusetCpus", "CpusetMems", "Runtime", "CgroupnsMode", "VolumeDriver"},
-		*const host_ints[] = {"Memory", "MemorySwap", "MemoryReservation", "NanoCpus", "CpuShares", "CpuPeriod",
-				      "CpuQuota", "PidsLimit", "ShmSize", "OomScoreAdj", "BlkioWeight"},
-		*const host_bools[] = {"Privileged", "ReadonlyRootfs", "AutoRemove", "PublishAllPorts", "Init",
-				       "OomKillDisable"},
-		*const host_lists[] = {"Binds", "CapAdd", "CapDrop", "Dns", "DnsSearch", "DnsOptions", "ExtraHosts",
-				       "GroupAdd", "SecurityOpt", "Links", "VolumesFrom", "MaskedPaths", "ReadonlyPaths"},
-		*const host_objs[] = {"PortBindings", "LogConfig", "RestartPolicy", "Tmpfs", "Sysctls"};
+		*const host_strs[] = {"NetworkMode", "IpcMode",	     "PidMode",	    "UTSMode",
+				      "UsernsMode",  "CgroupParent", "CpusetCpus",  "CpusetMems",
+				      "Runtime",     "CgroupnsMode", "VolumeDriver"},
+		*const host_ints[] = {"Memory",	   "MemorySwap",  "MemoryReservation", "NanoCpus",
+				      "CpuShares", "CpuPeriod",	  "CpuQuota",	       "PidsLimit",
+				      "ShmSize",   "OomScoreAdj", "BlkioWeight"},
+		*const host_bools[] = {"Privileged",	  "ReadonlyRootfs", "AutoRemove",
+				       "PublishAllPorts", "Init",	    "OomKillDisable"},
+		*const host_lists[] = {"Binds",	       "CapAdd",     "CapDrop",	    "Dns",
+				       "DnsSearch",    "DnsOptions", "ExtraHosts",  "GroupAdd",
+				       "SecurityOpt",  "Links",	     "VolumesFrom", "MaskedPaths",
+				       "ReadonlyPaths"},
+		*const host_objs[] = {"PortBindings", "LogConfig", "RestartPolicy", "Tmpfs",
+				      "Sysctls"};
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < ARRAY_SIZE(strs); i++)
@@ -170,7 +180,7 @@ static bool has_env(json_t *env, const char *entry)
 	size_t n = strcspn(entry, "="), i;
 	json_t *v;
 
-	json_array_foreach(env, i, v) {
+	json_array_foreach (env, i, v) {
 		const char *s = json_string_value(v);
 
 		if (!strncmp(s, entry, n) && (s[n] == '=' || !s[n]))
@@ -185,10 +195,10 @@ static void merge_env(json_t *config, json_t *image)
 	json_t *user = json_object_get(config, "Env"), *out = json_array(), *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(image, "Env"), i, v)
+	json_array_foreach (json_object_get(image, "Env"), i, v)
 		if (json_is_string(v) && !has_env(user, json_string_value(v)))
 			json_array_append(out, v);
-	json_array_foreach(user, i, v)
+	json_array_foreach (user, i, v)
 		if (strchr(json_string_value(v), '='))
 			json_array_append(out, v);
 	json_object_set_new(config, "Env", out);
@@ -199,9 +209,9 @@ static void merge_object(json_t *config, json_t *image, const char *key)
 	json_t *out = json_object(), *v;
 	const char *k;
 
-	json_object_foreach(json_object_get(image, key), k, v)
+	json_object_foreach (json_object_get(image, key), k, v)
 		json_object_set(out, k, v);
-	json_object_foreach(json_object_get(config, key), k, v)
+	json_object_foreach (json_object_get(config, key), k, v)
 		json_object_set(out, k, v);
 	json_object_set_new(config, key, out);
 }
@@ -219,8 +229,12 @@ static void merge_image(json_t *config, json_t *image)
 	if (!json_array_size(json_object_get(config, "Entrypoint"))) {
 		/* [""] clears the image's entrypoint */
 		if (!json_array_size(json_object_get(config, "Cmd")))
-			json_object_set(config, "Cmd", json_object_get(image, "Cmd") ? json_object_get(image, "Cmd") : json_null());
-		if (!json_is_array(json_object_get(config, "Entrypoint")) && json_object_get(image, "Entrypoint"))
+			json_object_set(config, "Cmd",
+					json_object_get(image, "Cmd")
+						? json_object_get(image, "Cmd")
+						: json_null());
+		if (!json_is_array(json_object_get(config, "Entrypoint")) &&
+		    json_object_get(image, "Entrypoint"))
 			json_object_set(config, "Entrypoint", json_object_get(image, "Entrypoint"));
 		listify(config, "Cmd");
 		listify(config, "Entrypoint");
@@ -228,13 +242,15 @@ static void merge_image(json_t *config, json_t *image)
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		if (!*js(config, strings[i]) && *js(image, strings[i]))
 			json_object_set(config, strings[i], json_object_get(image, strings[i]));
-	if (!json_is_object(json_object_get(config, "Healthcheck")) && json_is_object(json_object_get(image, "Healthcheck")))
+	if (!json_is_object(json_object_get(config, "Healthcheck")) &&
+	    json_is_object(json_object_get(image, "Healthcheck")))
 		json_object_set(config, "Healthcheck", json_object_get(image, "Healthcheck"));
 }
 
 int ctr_check_limits(json_t *host, struct err *err)
 {
-	json_int_t memory = ji(host, "Memory"), swap = ji(host, "MemorySwap"), reserved = ji(host, "MemoryReservation");
+	json_int_t memory = ji(host, "Memory"), swap = ji(host, "MemorySwap"),
+		   reserved = ji(host, "MemoryReservation");
 	const char *restart = js(json_object_get(host, "RestartPolicy"), "Name");
 	static const char *const policies[] = {"", "no", "always", "on-failure", "unless-stopped"};
 	bool known = false;
@@ -242,27 +258,44 @@ int ctr_check_limits(json_t *host, struct err *err)
 	if (memory && memory < MEMORY_MIN)
 		return err_set(err, -EINVAL, "Minimum memory limit allowed is 6MB");
 	if (!memory && swap > 0)
-		return err_set(err, -EINVAL, "You should always set the Memory limit when using Memoryswap limit");
+		return err_set(
+			err, -EINVAL,
+			"You should always set the Memory limit when using Memoryswap limit");
 	if (memory && swap > 0 && swap < memory)
-		return err_set(err, -EINVAL, "Minimum memoryswap limit should be larger than memory limit");
+		return err_set(err, -EINVAL,
+			       "Minimum memoryswap limit should be larger than memory limit");
 	if (memory && reserved > memory)
-		return err_set(err, -EINVAL, "Minimum memory limit can not be less than memory reservation limit");
-	if (ji(host, "NanoCpus") < 0 || ji(host, "NanoCpus") > (json_int_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000000000)
-		return err_set(err, -EINVAL, "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
+		return err_set(
+			err, -EINVAL,
+			"Minimum memory limit can not be less than memory reservation limit");
+	if (ji(host, "NanoCpus") < 0 ||
+	    ji(host, "NanoCpus") > (json_int_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000000000)
+		return err_set(err, -EINVAL,
+			       "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs "
+			       "available",
 			       sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_ONLN));
 	if (ji(host, "NanoCpus") && (ji(host, "CpuPeriod") || ji(host, "CpuQuota")))
-		return err_set(err, -EINVAL, "Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
-	if (ji(host, "CpuPeriod") && (ji(host, "CpuPeriod") < 1000 || ji(host, "CpuPeriod") > 1000000))
-		return err_set(err, -EINVAL, "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+		return err_set(
+			err, -EINVAL,
+			"Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
+	if (ji(host, "CpuPeriod") &&
+	    (ji(host, "CpuPeriod") < 1000 || ji(host, "CpuPeriod") > 1000000))
+		return err_set(err, -EINVAL,
+			       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than "
+			       "1s (i.e. 1000000)");
 	if (ji(host, "CpuQuota") > 0 && ji(host, "CpuQuota") < 1000)
 		return err_set(err, -EINVAL, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++)
 		known |= !strcmp(restart, policies[i]);
 	if (!known)
-		return err_set(err, -EINVAL, "invalid restart policy: unknown policy '%s'; use one of 'no', 'always', "
-			       "'on-failure', or 'unless-stopped'", restart);
+		return err_set(
+			err, -EINVAL,
+			"invalid restart policy: unknown policy '%s'; use one of 'no', 'always', "
+			"'on-failure', or 'unless-stopped'",
+			restart);
 	if (json_is_true(json_object_get(host, "AutoRemove")) && *restart && strcmp(restart, "no"))
-		return err_set(err, -EINVAL, "can't create 'AutoRemove' container with restart policy");
+		return err_set(err, -EINVAL,
+			       "can't create 'AutoRemove' container with restart policy");
 	return 0;
 }
 
@@ -273,7 +306,8 @@ static int check_log(json_t *host, struct ctrs *ctrs, struct err *err)
 	static const char *const drivers[] = {"json-file", "local", "none"};
 
 	if (!*type) {
-		log = json_pack("{s:s, s:o}", "Type", ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file", "Config",
+		log = json_pack("{s:s, s:o}", "Type",
+				ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file", "Config",
 				ctrs->log_opts ? json_deep_copy(ctrs->log_opts) : json_object());
 		json_object_set_new(host, "LogConfig", log);
 	}
@@ -287,12 +321,16 @@ static int check_log(json_t *host, struct ctrs *ctrs, struct err *err)
 
 static void host_defaults(json_t *host)
 {
-	static const char *const lists[] = {"Binds", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts",
-					    "GroupAdd", "SecurityOpt", "Links", "Devices", "Ulimits"};
-	static const char *const ints[] = {"Memory", "MemorySwap", "MemoryReservation", "NanoCpus", "CpuShares",
-					   "CpuPeriod", "CpuQuota", "OomScoreAdj", "BlkioWeight", "CpuRealtimePeriod",
-					   "CpuRealtimeRuntime", "CpuCount", "CpuPercent"};
-	static const char *const bools[] = {"Privileged", "ReadonlyRootfs", "AutoRemove", "PublishAllPorts"};
+	static const char *const lists[] = {"Binds",	   "CapAdd",	"CapDrop",    "Dns",
+					    "DnsOptions",  "DnsSearch", "ExtraHosts", "GroupAdd",
+					    "SecurityOpt", "Links",	"Devices",    "Ulimits"};
+	static const char *const ints[] = {
+		"Memory",      "MemorySwap",	    "MemoryReservation",  "NanoCpus",
+		"CpuShares",   "CpuPeriod",	    "CpuQuota",		  "OomScoreAdj",
+		"BlkioWeight", "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuCount",
+		"CpuPercent"};
+	static const char *const bools[] = {"Privileged", "ReadonlyRootfs", "AutoRemove",
+					    "PublishAllPorts"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		dflt(host, lists[i], json_null());
@@ -304,7 +342,8 @@ static void host_defaults(json_t *host)
 	dflt(host, "PortBindings", json_object());
 	dflt(host, "RestartPolicy", json_pack("{s:s, s:i}", "Name", "no", "MaximumRetryCount", 0));
 	if (!*js(json_object_get(host, "RestartPolicy"), "Name"))
-		json_object_set_new(json_object_get(host, "RestartPolicy"), "Name", json_string("no"));
+		json_object_set_new(json_object_get(host, "RestartPolicy"), "Name",
+				    json_string("no"));
 	if (!*js(host, "NetworkMode") || !strcmp(js(host, "NetworkMode"), "default"))
 		json_object_set_new(host, "NetworkMode", json_string("bridge"));
 	if (!*js(host, "IpcMode"))
@@ -313,7 +352,8 @@ static void host_defaults(json_t *host)
 	dflt(host, "UTSMode", json_string(""));
 	dflt(host, "UsernsMode", json_string(""));
 	if (!*js(host, "CgroupnsMode"))
-		json_object_set_new(host, "CgroupnsMode", json_string(cgroup_is_v2() ? "private" : "host"));
+		json_object_set_new(host, "CgroupnsMode",
+				    json_string(cgroup_is_v2() ? "private" : "host"));
 	if (ji(host, "ShmSize") <= 0)
 		json_object_set_new(host, "ShmSize", json_integer(64 << 20));
 	if (!*js(host, "Runtime"))
@@ -324,7 +364,8 @@ static void host_defaults(json_t *host)
 
 static void config_defaults(struct ctr *c)
 {
-	static const char *const bools[] = {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"};
+	static const char *const bools[] = {"AttachStdin", "AttachStdout", "AttachStderr",
+					    "Tty",	   "OpenStdin",	   "StdinOnce"};
 	static const char *const strings[] = {"Domainname", "User", "WorkingDir"};
 	char hostname[13];
 
@@ -345,7 +386,8 @@ static void config_defaults(struct ctr *c)
 
 int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err)
 {
-	static const char *const not_config[] = {"HostConfig", "NetworkingConfig", "SwarmEphemeral", "Platform"};
+	static const char *const not_config[] = {"HostConfig", "NetworkingConfig", "SwarmEphemeral",
+						 "Platform"};
 	json_t *image_part, *host = json_object_get(body, "HostConfig"), *cmd, *v;
 	size_t i;
 	int rc;
@@ -355,9 +397,11 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 	for (i = 0; i < ARRAY_SIZE(not_config); i++)
 		json_object_del(c->config, not_config[i]);
 	if (host && !json_is_object(host) && !json_is_null(host))
-		return err_set(err, -EINVAL, "invalid value for the field HostConfig: it must be an object");
+		return err_set(err, -EINVAL,
+			       "invalid value for the field HostConfig: it must be an object");
 	c->host = json_is_object(host) ? json_deep_copy(host) : json_object();
-	c->networking = json_deep_copy(json_object_get(json_object_get(body, "NetworkingConfig"), "EndpointsConfig"));
+	c->networking = json_deep_copy(
+		json_object_get(json_object_get(body, "NetworkingConfig"), "EndpointsConfig"));
 	if (!json_is_object(c->networking)) {
 		json_decref(c->networking);
 		c->networking = json_object();
@@ -379,8 +423,10 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 	if (!rc)
 		rc = check_log(c->host, c->ctrs, err);
 	if (!rc && *js(c->config, "WorkingDir") && js(c->config, "WorkingDir")[0] != '/')
-		rc = err_set(err, -EINVAL, "the working directory '%s' is invalid, it needs to be an absolute path",
-			     js(c->config, "WorkingDir"));
+		rc = err_set(
+			err, -EINVAL,
+			"the working directory '%s' is invalid, it needs to be an absolute path",
+			js(c->config, "WorkingDir"));
 	if (!rc && *js(c->config, "StopSignal") && signal_number(js(c->config, "StopSignal")) < 0)
 		rc = err_set(err, -EINVAL, "Invalid signal: %s", js(c->config, "StopSignal"));
 	if (rc)
@@ -388,11 +434,11 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 	host_defaults(c->host);
 	config_defaults(c);
 	c->path_args = json_array();
-	json_array_foreach(json_object_get(c->config, "Entrypoint"), i, v)
+	json_array_foreach (json_object_get(c->config, "Entrypoint"), i, v)
 		if (i || *json_string_value(v))
 			json_array_append(c->path_args, v);
 	cmd = json_object_get(c->config, "Cmd");
-	json_array_foreach(cmd, i, v)
+	json_array_foreach (cmd, i, v)
 		json_array_append(c->path_args, v);
 	if (!json_array_size(c->path_args))
 		return err_set(err, -EINVAL, "no command specified");
@@ -446,8 +492,8 @@ static int dir_exists_or_make(const char *path, struct err *err)
 	return access(path, F_OK) ? dir_make(path, 0755, err) : 0;
 }
 
-static int use_volume(struct ctr *c, struct mount_point *m, const char *name, const char *driver, json_t *opts,
-		      json_t *labels, struct err *err)
+static int use_volume(struct ctr *c, struct mount_point *m, const char *name, const char *driver,
+		      json_t *opts, json_t *labels, struct err *err)
 {
 	struct volume *v;
 	int rc = volume_create(c->ctrs->opt.volumes, name, driver, opts, labels, &v, err);
@@ -463,7 +509,8 @@ static int use_volume(struct ctr *c, struct mount_point *m, const char *name, co
 static int check_target(const char *target, struct err *err)
 {
 	if (target[0] != '/')
-		return err_set(err, -EINVAL, "invalid mount path: '%s' mount path must be absolute", target);
+		return err_set(err, -EINVAL, "invalid mount path: '%s' mount path must be absolute",
+			       target);
 	if (!strcmp(target, "/"))
 		return err_set(err, -EINVAL, "invalid specification: destination can't be '/'");
 	return 0;
@@ -493,15 +540,22 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 		return err_set(err, -EINVAL, "Duplicate mount point: %s", target);
 	path = copy[0] == '/';
 	if (!path && !ctr_name_valid(copy))
-		return err_set(err, -EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name, only "
-			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
-			       "absolute path", copy, copy);
+		return err_set(err, -EINVAL,
+			       "create %s: \"%s\" includes invalid characters for a local volume "
+			       "name, only "
+			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass "
+			       "a host directory, use "
+			       "absolute path",
+			       copy, copy);
 	m = add_mount(c, path ? "bind" : "volume", target);
 	m->mode = xstrdup(mode ? mode : path ? "" : "z");
-	for (char *save, *o = mode ? strtok_r(mode, ",", &save) : NULL; o; o = strtok_r(NULL, ",", &save)) {
-		static const char *const prop[] = {"shared", "rshared", "slave", "rslave", "private", "rprivate"};
-		bool known = !strcmp(o, "rw") || !strcmp(o, "z") || !strcmp(o, "Z") || !strcmp(o, "delegated") ||
-			     !strcmp(o, "cached") || !strcmp(o, "consistent");
+	for (char *save, *o = mode ? strtok_r(mode, ",", &save) : NULL; o;
+	     o = strtok_r(NULL, ",", &save)) {
+		static const char *const prop[] = {"shared", "rshared", "slave",
+						   "rslave", "private", "rprivate"};
+		bool known = !strcmp(o, "rw") || !strcmp(o, "z") || !strcmp(o, "Z") ||
+			     !strcmp(o, "delegated") || !strcmp(o, "cached") ||
+			     !strcmp(o, "consistent");
 
 		if (!strcmp(o, "ro"))
 			m->rw = false, known = true;
@@ -526,8 +580,10 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 {
 	const char *type = js(o, "Type"), *target = js(o, "Target"), *source = js(o, "Source");
-	json_t *vol = json_object_get(o, "VolumeOptions"), *drv = json_object_get(vol, "DriverConfig"),
-	       *tmpfs = json_object_get(o, "TmpfsOptions"), *bind = json_object_get(o, "BindOptions");
+	json_t *vol = json_object_get(o, "VolumeOptions"),
+	       *drv = json_object_get(vol, "DriverConfig"),
+	       *tmpfs = json_object_get(o, "TmpfsOptions"),
+	       *bind = json_object_get(o, "BindOptions");
 	struct mount_point *m;
 	int rc = check_target(target, err);
 
@@ -537,9 +593,16 @@ static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 		return err_set(err, -EINVAL, "Duplicate mount point: %s", target);
 	if (!strcmp(type, "bind")) {
 		if (source[0] != '/')
-			return err_set(err, -EINVAL, "invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be absolute", source);
-		if (access(source, F_OK) && !json_is_true(json_object_get(bind, "CreateMountpoint")))
-			return err_set(err, -EINVAL, "invalid mount config for type \"bind\": bind source path does not exist: %s", source);
+			return err_set(err, -EINVAL,
+				       "invalid mount config for type \"bind\": invalid mount "
+				       "path: '%s' mount path must be absolute",
+				       source);
+		if (access(source, F_OK) &&
+		    !json_is_true(json_object_get(bind, "CreateMountpoint")))
+			return err_set(err, -EINVAL,
+				       "invalid mount config for type \"bind\": bind source path "
+				       "does not exist: %s",
+				       source);
 		rc = dir_exists_or_make(source, err);
 		m = add_mount(c, "bind", target);
 		m->source = xstrdup(source);
@@ -548,7 +611,8 @@ static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 		m = add_mount(c, "volume", target);
 		m->no_copy = json_is_true(json_object_get(vol, "NoCopy"));
 		m->mode = xstrdup("z");
-		rc = use_volume(c, m, source, js(drv, "Name"), json_object_get(drv, "Options"), json_object_get(vol, "Labels"), err);
+		rc = use_volume(c, m, source, js(drv, "Name"), json_object_get(drv, "Options"),
+				json_object_get(vol, "Labels"), err);
 	} else if (!strcmp(type, "tmpfs")) {
 		m = add_mount(c, "tmpfs", target);
 		m->size = ji(tmpfs, "SizeBytes");
@@ -567,18 +631,18 @@ int ctr_make_mounts(struct ctr *c, struct err *err)
 	size_t i;
 	int rc = 0;
 
-	json_array_foreach(json_object_get(c->host, "Binds"), i, v)
+	json_array_foreach (json_object_get(c->host, "Binds"), i, v)
 		rc = rc ? rc : add_bind(c, json_string_value(v), err);
-	json_array_foreach(json_object_get(c->host, "Mounts"), i, v)
+	json_array_foreach (json_object_get(c->host, "Mounts"), i, v)
 		rc = rc ? rc : add_mount_object(c, v, err);
-	json_object_foreach(json_object_get(c->host, "Tmpfs"), target, v) {
+	json_object_foreach (json_object_get(c->host, "Tmpfs"), target, v) {
 		if (rc)
 			break;
 		rc = check_target(target, err);
 		if (!rc && !find_mount(c, target))
 			add_mount(c, "tmpfs", target)->options = xstrdup(json_string_value(v));
 	}
-	json_object_foreach(json_object_get(c->config, "Volumes"), target, v) {
+	json_object_foreach (json_object_get(c->config, "Volumes"), target, v) {
 		struct mount_point *m;
 
 		if (rc)

@@ -48,7 +48,7 @@ void ctr_free(struct ctr *c)
 	timer_done(&c->restart_timer);
 	health_stop(c);
 	timer_done(&c->health_timer);
-	list_for_each_safe(s, tmp, &c->streams, node) {
+	list_for_each_safe (s, tmp, &c->streams, node) {
 		list_del(&s->node);
 		stream_end(s);
 	}
@@ -138,7 +138,8 @@ static void load_all(struct ctrs *ctrs)
 	for (int i = 0; i < n; i++) {
 		struct err err = ERR_INIT;
 
-		if (strlen(names[i]->d_name) == 64 && !ctr_load(ctrs, names[i]->d_name, &found[n_found], &err)) {
+		if (strlen(names[i]->d_name) == 64 &&
+		    !ctr_load(ctrs, names[i]->d_name, &found[n_found], &err)) {
 			n_found++;
 		} else if (err.code == -ENOENT) {
 			/* a creation or a removal that a crash has cut */
@@ -185,7 +186,7 @@ static void sweep_runs(struct ctrs *ctrs)
 		const char *id;
 		bool known = e->d_name[0] == '.';
 
-		map_for_each(&ctrs->by_id, id, c)
+		map_for_each (&ctrs->by_id, id, c)
 			known |= !strncmp(c->id, e->d_name, 32);
 		if (known)
 			continue;
@@ -212,7 +213,8 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 	ctrs->rtroot = xasprintf("%s/runtime", opt->exec_root);
 	ctrs->shim = xstrdup(opt->shim);
 	ctrs->init_path = find_init(opt->init_path);
-	ctrs->cgroup_parent = xstrdup(str_empty(opt->cgroup_parent) ? "/docker" : opt->cgroup_parent);
+	ctrs->cgroup_parent =
+		xstrdup(str_empty(opt->cgroup_parent) ? "/docker" : opt->cgroup_parent);
 	ctrs->log_opts = json_object_size(opt->log_opts) ? json_deep_copy(opt->log_opts) : NULL;
 	ctrs->runtime = find_program(runtime);
 	if (!ctrs->runtime && str_empty(opt->runtime))
@@ -232,12 +234,12 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 	}
 	ctrs->n_held = cgroup_prepare(ctrs->held);
 	load_all(ctrs);
-	map_for_each(&ctrs->by_id, id, c) {
+	map_for_each (&ctrs->by_id, id, c) {
 		c->image = images_find(opt->images, c->image_id, NULL);
 		if (c->image)
 			image_get(c->image);
 	}
-	map_for_each(&ctrs->by_id, id, c)
+	map_for_each (&ctrs->by_id, id, c)
 		ctr_run_restore(c);
 	sweep_runs(ctrs);
 	*ret = ctrs;
@@ -254,7 +256,7 @@ void ctrs_free(struct ctrs *ctrs)
 	if (!ctrs)
 		return;
 	ctrs->closing = true;
-	map_for_each(&ctrs->by_id, id, c) {
+	map_for_each (&ctrs->by_id, id, c) {
 		runs_some |= c->pid != 0;
 		execs_drop(c);
 		ctr_free(c); /* nets_free() takes care of the sandbox, which stays up */
@@ -292,7 +294,9 @@ static int take_name(struct ctrs *ctrs, const char *name, char **ret, struct err
 			free(*ret);
 			*ret = name_make(ctrs->opt.rng);
 			if (map_has(&ctrs->by_name, *ret)) {
-				char *longer = xasprintf("%s%u", *ret, (unsigned int)rng_below(ctrs->opt.rng, 100000));
+				char *longer =
+					xasprintf("%s%u", *ret,
+						  (unsigned int)rng_below(ctrs->opt.rng, 100000));
 
 				free(*ret);
 				*ret = longer;
@@ -303,11 +307,18 @@ static int take_name(struct ctrs *ctrs, const char *name, char **ret, struct err
 	if (*name == '/')
 		name++;
 	if (!ctr_name_valid(name))
-		return err_set(err, -EINVAL, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		return err_set(
+			err, -EINVAL,
+			"Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+			name);
 	other = map_get(&ctrs->by_name, name);
 	if (other)
-		return err_set(err, -EEXIST, "Conflict. The container name \"/%s\" is already in use by container \"%s\". You "
-			       "have to remove (or rename) that container to be able to reuse that name.", name, other->id);
+		return err_set(
+			err, -EEXIST,
+			"Conflict. The container name \"/%s\" is already in use by container "
+			"\"%s\". You "
+			"have to remove (or rename) that container to be able to reuse that name.",
+			name, other->id);
 	*ret = xstrdup(name);
 	return 0;
 }
@@ -320,7 +331,9 @@ static int make_dirs(struct ctr *c, struct err *err)
 	for (size_t i = 0; !rc && i < ARRAY_SIZE(names); i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", c->dir, names[i]);
 
-		rc = mkdir(path, 0755) && errno != EEXIST ? err_errno(err, -errno, "cannot make %s", path) : 0;
+		rc = mkdir(path, 0755) && errno != EEXIST
+			     ? err_errno(err, -errno, "cannot make %s", path)
+			     : 0;
 	}
 	return rc;
 }
@@ -328,7 +341,9 @@ static int make_dirs(struct ctr *c, struct err *err)
 static void unmake(struct ctr *c)
 {
 	for (size_t i = 0; i < c->n_mounts; i++) {
-		struct volume *v = c->mounts[i].made ? volume_find(c->ctrs->opt.volumes, c->mounts[i].name, NULL) : NULL;
+		struct volume *v = c->mounts[i].made ? volume_find(c->ctrs->opt.volumes,
+								   c->mounts[i].name, NULL)
+						     : NULL;
 
 		if (v)
 			volume_remove(v, NULL);
@@ -338,7 +353,8 @@ static void unmake(struct ctr *c)
 	ctr_free(c);
 }
 
-int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **ret, json_t *warnings, struct err *err)
+int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **ret,
+	       json_t *warnings, struct err *err)
 {
 	char id[HEX_ID_SIZE];
 	struct ctr *c;
@@ -375,7 +391,8 @@ void ctr_add_file(struct ctr *c, const struct ctr_file *f)
 
 	c->files = xrealloc(c->files, (c->n_files + 1) * sizeof(*c->files));
 	to = &c->files[c->n_files++];
-	*to = (struct file){.target = xstrdup(f->target), .uid = f->uid, .gid = f->gid, .mode = f->mode};
+	*to = (struct file){
+		.target = xstrdup(f->target), .uid = f->uid, .gid = f->gid, .mode = f->mode};
 	buf_init(&to->data);
 	buf_add(&to->data, f->data, f->size);
 }
@@ -388,7 +405,8 @@ int ctr_rename(struct ctr *c, const char *name, struct err *err)
 	if (str_empty(name) || !strcmp(name, "/"))
 		return err_set(err, -EINVAL, "Neither old nor new names may be empty");
 	if (!strcmp(name + (*name == '/'), c->name))
-		return err_set(err, -EINVAL, "Renaming a container with the same name as its current name");
+		return err_set(err, -EINVAL,
+			       "Renaming a container with the same name as its current name");
 	rc = take_name(c->ctrs, name, &wanted, err);
 	if (rc)
 		return rc;
@@ -419,11 +437,12 @@ struct ctr *ctr_find(struct ctrs *ctrs, const char *ref, struct err *err)
 	if (c)
 		return c;
 	if (n)
-		map_for_each(&ctrs->by_id, id, c) {
+		map_for_each (&ctrs->by_id, id, c) {
 			if (strncmp(id, ref, n))
 				continue;
 			if (found) {
-				err_set(err, -EINVAL, "multiple IDs found with provided prefix: %s", ref);
+				err_set(err, -EINVAL, "multiple IDs found with provided prefix: %s",
+					ref);
 				return NULL;
 			}
 			found = c;
@@ -439,7 +458,7 @@ struct ctr *ctrs_next(struct ctrs *ctrs, struct ctr *after)
 	const char *id;
 	bool found = !after;
 
-	map_for_each(&ctrs->by_id, id, c) {
+	map_for_each (&ctrs->by_id, id, c) {
 		if (found)
 			return c;
 		found = c == after;
@@ -452,20 +471,21 @@ bool ctrs_volume_used(struct ctrs *ctrs, const char *volume)
 	struct ctr *c;
 	const char *id;
 
-	map_for_each(&ctrs->by_id, id, c)
+	map_for_each (&ctrs->by_id, id, c)
 		for (size_t i = 0; i < c->n_mounts; i++)
 			if (streq(c->mounts[i].name, volume))
 				return true;
 	return false;
 }
 
-void ctrs_count(struct ctrs *ctrs, unsigned int *ret_running, unsigned int *ret_paused, unsigned int *ret_stopped)
+void ctrs_count(struct ctrs *ctrs, unsigned int *ret_running, unsigned int *ret_paused,
+		unsigned int *ret_stopped)
 {
 	struct ctr *c;
 	const char *id;
 
 	*ret_running = *ret_paused = *ret_stopped = 0;
-	map_for_each(&ctrs->by_id, id, c) {
+	map_for_each (&ctrs->by_id, id, c) {
 		if (c->status == CTR_RUNNING || c->status == CTR_RESTARTING)
 			++*ret_running;
 		else if (c->status == CTR_PAUSED)
@@ -493,7 +513,7 @@ void ctr_tell(struct ctr *c, enum ctr_event ev)
 
 	if (c->ctrs->closing)
 		return;
-	list_for_each_safe(w, tmp, &c->ctrs->watches, node)
+	list_for_each_safe (w, tmp, &c->ctrs->watches, node)
 		w->fn(c, ev, w->arg);
 }
 
@@ -502,7 +522,7 @@ void ctr_emit(struct ctr *c, const char *action, json_t *extra)
 	json_t *a = json_object(), *v;
 	const char *key;
 
-	json_object_foreach(json_object_get(c->config, "Labels"), key, v)
+	json_object_foreach (json_object_get(c->config, "Labels"), key, v)
 		json_object_set(a, key, v);
 	json_object_set_new(a, "image", json_string(c->image_ref));
 	json_object_set_new(a, "name", json_string(c->name));
@@ -536,7 +556,8 @@ enum ctr_status ctr_status(const struct ctr *c)
 
 const char *ctr_status_name(const struct ctr *c)
 {
-	static const char *const names[] = {"created", "running", "paused", "restarting", "removing", "exited", "dead"};
+	static const char *const names[] = {"created",	"running", "paused", "restarting",
+					    "removing", "exited",  "dead"};
 
 	return names[ctr_status(c)];
 }

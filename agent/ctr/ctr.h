@@ -38,13 +38,13 @@ struct ctrs_options {
 	struct nets *nets;
 	struct volumes *volumes;
 	const char *data_root, *exec_root;
-	const char *shim;		/* the monitor's binary */
-	const char *runtime;		/* OCI runtime, a path or a name in PATH; NULL: crun */
-	const char *init_path;		/* for --init; NULL: docker-init, tini or catatonit in PATH */
-	const char *cgroup_parent;	/* NULL: /docker */
-	const char *log_driver;		/* NULL: json-file */
-	json_t *log_opts;		/* object of strings, may be NULL; borrowed at open only */
-	bool init;			/* --init for every container */
+	const char *shim; /* the monitor's binary */
+	const char *runtime; /* OCI runtime, a path or a name in PATH; NULL: crun */
+	const char *init_path; /* for --init; NULL: docker-init, tini or catatonit in PATH */
+	const char *cgroup_parent; /* NULL: /docker */
+	const char *log_driver; /* NULL: json-file */
+	json_t *log_opts; /* object of strings, may be NULL; borrowed at open only */
+	bool init; /* --init for every container */
 	bool no_new_privileges;
 };
 
@@ -66,12 +66,12 @@ typedef void (*ctr_done)(struct ctr *ctr, const struct err *err /* NULL: fine */
  * endpoint_options.swarm of net/net.h, for the endpoint of a task; the API removes it from what
  * clients send.
  */
-int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **ret, json_t *warnings,
-	       struct err *err);
+int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **ret,
+	       json_t *warnings, struct err *err);
 
 /* A file of a task (secret or config), kept in memory and shown in the container from its next start. */
 struct ctr_file {
-	const char *target;	/* absolute path in the container */
+	const char *target; /* absolute path in the container */
 	const void *data;
 	size_t size;
 	uid_t uid;
@@ -117,28 +117,36 @@ struct ctr *ctr_find(struct ctrs *ctrs, const char *name_or_id, struct err *err)
 /* In order of creation, oldest first: start with NULL; NULL at the end. */
 struct ctr *ctrs_next(struct ctrs *ctrs, struct ctr *ctr);
 
-enum ctr_status { CTR_CREATED, CTR_RUNNING, CTR_PAUSED, CTR_RESTARTING, CTR_REMOVING, CTR_STATUS_EXITED, CTR_DEAD };
+enum ctr_status {
+	CTR_CREATED,
+	CTR_RUNNING,
+	CTR_PAUSED,
+	CTR_RESTARTING,
+	CTR_REMOVING,
+	CTR_STATUS_EXITED,
+	CTR_DEAD
+};
 
 const char *ctr_id(const struct ctr *ctr);
-const char *ctr_name(const struct ctr *ctr);		/* without slash */
+const char *ctr_name(const struct ctr *ctr); /* without slash */
 enum ctr_status ctr_status(const struct ctr *ctr);
 /* "created", "running", "paused", "restarting", "removing", "exited", "dead" */
 const char *ctr_status_name(const struct ctr *ctr);
-bool ctr_running(const struct ctr *ctr);		/* paused ones run too */
-pid_t ctr_pid(const struct ctr *ctr);			/* 0 when it does not run */
-int ctr_exit_code(const struct ctr *ctr);		/* of its last run */
+bool ctr_running(const struct ctr *ctr); /* paused ones run too */
+pid_t ctr_pid(const struct ctr *ctr); /* 0 when it does not run */
+int ctr_exit_code(const struct ctr *ctr); /* of its last run */
 bool ctr_oom_killed(const struct ctr *ctr);
-const char *ctr_error(const struct ctr *ctr);		/* why it did not start; "" if it did */
-int64_t ctr_started_ns(const struct ctr *ctr);		/* wall clock; 0 never */
+const char *ctr_error(const struct ctr *ctr); /* why it did not start; "" if it did */
+int64_t ctr_started_ns(const struct ctr *ctr); /* wall clock; 0 never */
 int64_t ctr_finished_ns(const struct ctr *ctr);
 /* "", "starting", "healthy", "unhealthy"; "" without a health check */
 const char *ctr_health(const struct ctr *ctr);
-const char *ctr_health_output(const struct ctr *ctr);	/* of the last probe */
-const char *ctr_label(const struct ctr *ctr, const char *key);	/* borrowed or NULL */
-json_t *ctr_config(const struct ctr *ctr);		/* borrowed: Config */
-json_t *ctr_host_config(const struct ctr *ctr);		/* borrowed: HostConfig */
+const char *ctr_health_output(const struct ctr *ctr); /* of the last probe */
+const char *ctr_label(const struct ctr *ctr, const char *key); /* borrowed or NULL */
+json_t *ctr_config(const struct ctr *ctr); /* borrowed: Config */
+json_t *ctr_host_config(const struct ctr *ctr); /* borrowed: HostConfig */
 bool ctr_tty(const struct ctr *ctr);
-const char *ctr_log_path(const struct ctr *ctr);	/* "" with the log driver none */
+const char *ctr_log_path(const struct ctr *ctr); /* "" with the log driver none */
 const char *ctr_image_id(const struct ctr *ctr);
 
 /* GET /containers/{id}/json and one entry of GET /containers/json. size adds SizeRw, SizeRootFs. */

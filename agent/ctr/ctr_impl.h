@@ -24,17 +24,17 @@ struct ctrs {
 	json_t *log_opts;
 	struct map by_id, by_name;
 	struct list_head watches;
-	struct map execs;	/* struct exec */
+	struct map execs; /* struct exec */
 	int held[CGROUP_HELD_MAX], n_held;
 	bool closing;
 };
 
 struct mount_point {
-	char *type;		/* "bind", "volume", "tmpfs" */
-	char *name;		/* of the volume */
+	char *type; /* "bind", "volume", "tmpfs" */
+	char *name; /* of the volume */
 	char *source, *target, *mode, *propagation, *options;
-	bool rw, no_copy, made;	/* made: an anonymous volume of this container */
-	struct volume *volume;	/* mounted by this container */
+	bool rw, no_copy, made; /* made: an anonymous volume of this container */
+	struct volume *volume; /* mounted by this container */
 	int64_t size;
 	unsigned int perm;
 };
@@ -51,19 +51,19 @@ struct ctr {
 	struct ctrs *ctrs;
 	char id[65];
 	char *name;
-	char *dir;		/* <data_root>/containers/<id> */
-	char *run_dir;		/* <exec_root>/ctr/<first 32 of id> */
-	char *log_path;		/* "" with the log driver none; set by ctr_log_setup */
+	char *dir; /* <data_root>/containers/<id> */
+	char *run_dir; /* <exec_root>/ctr/<first 32 of id> */
+	char *log_path; /* "" with the log driver none; set by ctr_log_setup */
 	json_t *config, *host, *networking;
 	char image_id[72];
 	struct image *image;
 	char *image_ref;
-	json_t *path_args;	/* entrypoint and command together */
+	json_t *path_args; /* entrypoint and command together */
 	struct mount_point *mounts;
 	size_t n_mounts;
 	struct file *files;
 	size_t n_files;
-	bool ephemeral;		/* a task's: need not survive a crash of the machine */
+	bool ephemeral; /* a task's: need not survive a crash of the machine */
 	int64_t created_ns, started_ns, finished_ns;
 
 	enum ctr_status status;
@@ -73,30 +73,30 @@ struct ctr {
 	bool oom_killed;
 	char *error;
 	unsigned int restart_count;
-	bool busy;		/* a start, the clean-up after an end, or a removal is under way */
-	bool stop_wanted;	/* by the user: the restart policy rests */
+	bool busy; /* a start, the clean-up after an end, or a removal is under way */
+	bool stop_wanted; /* by the user: the restart policy rests */
 	bool removing;
 	bool sandbox_up;
 	struct sandbox *sandbox;
 	json_t *sandbox_saved;
-	char *cgroup;		/* of this run: "/docker/<id>" */
+	char *cgroup; /* of this run: "/docker/<id>" */
 	struct shim_conn *shim;
-	struct list_head streams;	/* attached before the start: struct stream */
-	struct list_head waiting;	/* struct ctr_op: until it is not busy */
-	struct list_head ending;	/* struct ctr_op: until it has ended */
-	struct ctr_op *start_op;	/* of the start under way */
+	struct list_head streams; /* attached before the start: struct stream */
+	struct list_head waiting; /* struct ctr_op: until it is not busy */
+	struct list_head ending; /* struct ctr_op: until it has ended */
+	struct ctr_op *start_op; /* of the start under way */
 	int start_errno;
 	void (*released)(struct ctr *c);
-	bool lost;		/* the monitor ended while the start was under way */
+	bool lost; /* the monitor ended while the start was under way */
 	struct timer stop_timer, restart_timer, health_timer;
 	unsigned int backoff_ms;
 
 	/* health */
-	const char *health;	/* static text */
+	const char *health; /* static text */
 	unsigned int health_failures;
 	struct buf health_output;
 	json_t *health_log;
-	struct health_probe *probe;	/* under way */
+	struct health_probe *probe; /* under way */
 };
 
 /* create.c: fill c from the request; what is wrong in dockerd's words. */
@@ -112,14 +112,14 @@ int signal_number(const char *name);
 /* What a worker needs to make the bundle of a start; owns everything. */
 struct bundle {
 	char *id;
-	char *root;			/* the root, mounted */
-	char *net_dir;			/* hosts, hostname and resolv.conf */
-	char *netns;			/* path, or NULL: the node's */
-	char *pid_ns, *ipc_ns;		/* of another container, to join; or NULL */
-	char *shm;			/* a tmpfs for /dev/shm that others may join, or NULL */
+	char *root; /* the root, mounted */
+	char *net_dir; /* hosts, hostname and resolv.conf */
+	char *netns; /* path, or NULL: the node's */
+	char *pid_ns, *ipc_ns; /* of another container, to join; or NULL */
+	char *shm; /* a tmpfs for /dev/shm that others may join, or NULL */
 	char *cgroups_path, *init_path;
 	json_t *config, *host, *args;
-	json_t *mounts;			/* the user's, as OCI mount objects */
+	json_t *mounts; /* the user's, as OCI mount objects */
 	bool no_new_privileges, init;
 };
 /* On a worker, with the root mounted: the OCI specification. */
@@ -128,10 +128,11 @@ int spec_make(const struct bundle *b, json_t **ret, struct err *err);
  * The process of an exec in a running container; root is the container's, for users. exec is the
  * body of its creation.
  */
-int spec_exec(const char *root, json_t *config, json_t *host, bool no_new_privileges, json_t *exec, json_t **ret,
-	      struct err *err);
+int spec_exec(const char *root, json_t *config, json_t *host, bool no_new_privileges, json_t *exec,
+	      json_t **ret, struct err *err);
 /* spec_user.c: {"uid","gid","additionalGids"} of "name", "uid", "user:group" in the root; home malloc'd. */
-int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home, struct err *err);
+int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home,
+	      struct err *err);
 /* Open a path with root as the root, links included; -errno. */
 int root_open(const char *root, const char *path, int flags);
 /* mkdir -p in a root. */
@@ -170,7 +171,7 @@ struct ctr_op {
 	struct list_head node;
 	enum ctr_op_kind { OP_START, OP_STOP, OP_RESTART, OP_REMOVE } kind;
 	struct ctr *c;
-	ctr_done done;		/* may be NULL */
+	ctr_done done; /* may be NULL */
 	void *arg;
 	char *signal;
 	int timeout_s;
@@ -211,8 +212,9 @@ json_t *ctr_network_settings(struct ctr *c);
 struct ctr *ctr_mode_peer(struct ctr *c, const char *mode);
 
 /* store.c: a container on disk. */
-int ctr_save(struct ctr *c, struct err *err);		/* survives a crash of the machine, unless ephemeral */
-void ctr_save_state(struct ctr *c);			/* survives one of the agent */
+int ctr_save(struct ctr *c,
+	     struct err *err); /* survives a crash of the machine, unless ephemeral */
+void ctr_save_state(struct ctr *c); /* survives one of the agent */
 int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *err);
 
 /* ctr.c */
@@ -252,7 +254,8 @@ void cgroup_remove_parent(const char *cgroup);
 char *cgroup_file(const char *controller, const char *cgroup, const char *file);
 int cgroup_read(const char *controller, const char *cgroup, const char *file, struct buf *ret);
 /* The number in a file, or behind the key in a file of "key number" lines; 0 when absent. */
-uint64_t cgroup_value(const char *controller, const char *cgroup, const char *file, const char *key);
+uint64_t cgroup_value(const char *controller, const char *cgroup, const char *file,
+		      const char *key);
 int cgroup_write(const char *controller, const char *cgroup, const char *file, const char *value);
 int cgroup_freeze(const char *cgroup, bool freeze);
 unsigned int cgroup_oom_kills(const char *cgroup);

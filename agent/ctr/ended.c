@@ -52,7 +52,8 @@ static void clean_done(void *arg)
 
 char *ctr_cgroup_path(const struct ctr *c)
 {
-	const char *parent = *js(c->host, "CgroupParent") ? js(c->host, "CgroupParent") : c->ctrs->cgroup_parent;
+	const char *parent =
+		*js(c->host, "CgroupParent") ? js(c->host, "CgroupParent") : c->ctrs->cgroup_parent;
 
 	return xasprintf("%s%s/%s", *parent == '/' ? "" : "/", parent, c->id);
 }
@@ -113,7 +114,8 @@ void ctr_read_exit(struct ctr *c, int code)
 	long long ns = 0;
 	int from_file;
 
-	if (!file_read(path, 80, &text, NULL) && sscanf(text.data, "%d %lld", &from_file, &ns) == 2) {
+	if (!file_read(path, 80, &text, NULL) &&
+	    sscanf(text.data, "%d %lld", &from_file, &ns) == 2) {
 		code = from_file;
 	} else if (code < 0) {
 		/* the monitor was killed, or the machine went down */
@@ -171,10 +173,12 @@ static void released(struct ctr *c)
 	if (c->oom_killed)
 		ctr_emit(c, "oom", NULL);
 	extra = json_object();
-	json_object_set_new(extra, "execDuration", json_sprintf("%lld", (long long)(c->finished_ns - c->started_ns) / 1000000000));
+	json_object_set_new(
+		extra, "execDuration",
+		json_sprintf("%lld", (long long)(c->finished_ns - c->started_ns) / 1000000000));
 	json_object_set_new(extra, "exitCode", json_sprintf("%d", c->exit_code));
 	ctr_emit(c, "die", extra);
-	list_for_each_safe(op, tmp, &c->ending, node) {
+	list_for_each_safe (op, tmp, &c->ending, node) {
 		list_del(&op->node);
 		list_add_tail(&op->node, &ops);
 		again |= op->kind == OP_RESTART;
@@ -182,7 +186,7 @@ static void released(struct ctr *c)
 			ctr_emit(c, "stop", NULL);
 	}
 	ctr_tell(c, CTR_EV_EXITED);
-	list_for_each_safe(op, tmp, &ops, node) {
+	list_for_each_safe (op, tmp, &ops, node) {
 		list_del(&op->node);
 		if (op->kind == OP_STOP)
 			ctr_op_end(op, NULL);

@@ -12,7 +12,7 @@ enum { KEEP_ENDED_MS = 5 * 60 * 1000 };
 
 struct exec {
 	struct ctrs *ctrs;
-	struct ctr *c;		/* NULL once the container is gone */
+	struct ctr *c; /* NULL once the container is gone */
 	char id[HEX_ID_SIZE];
 	char *dir, *command;
 	json_t *body;
@@ -20,10 +20,10 @@ struct exec {
 	int exit_code;
 	pid_t pid;
 	uint64_t ended_ms;
-	bool busy;		/* its start is under way */
-	bool dropped;		/* to be freed when that is done */
+	bool busy; /* its start is under way */
+	bool dropped; /* to be freed when that is done */
 	struct shim_conn *shim;
-	struct stream *stream;	/* until it is joined to the monitor */
+	struct stream *stream; /* until it is joined to the monitor */
 	void (*started)(const struct err *err, void *arg);
 	void *started_arg;
 	void (*on_exit)(int code, void *arg);
@@ -54,14 +54,16 @@ static void drop_old(struct ctrs *ctrs)
 	struct exec *e;
 	const char *id;
 
-	map_for_each(&ctrs->execs, id, e)
+	map_for_each (&ctrs->execs, id, e)
 		if (e->state == EXEC_ENDED && now - e->ended_ms > KEEP_ENDED_MS)
 			drop(e);
 }
 
 static void emit(struct exec *e, const char *what, json_t *extra)
 {
-	_cleanup_free_ char *action = e->command && strcmp(what, "exec_die") ? xasprintf("%s: %s", what, e->command) : xstrdup(what);
+	_cleanup_free_ char *action = e->command && strcmp(what, "exec_die")
+					      ? xasprintf("%s: %s", what, e->command)
+					      : xstrdup(what);
 
 	json_object_set_new(extra, "execID", json_string(e->id));
 	ctr_emit(e->c, action, extra);
@@ -72,7 +74,7 @@ static bool all_strings(json_t *list)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
+	json_array_foreach (list, i, v)
 		if (!json_is_string(v))
 			return false;
 	return true;
@@ -86,12 +88,15 @@ int exec_create(struct ctr *c, json_t *body, struct exec **ret, struct err *err)
 	size_t i;
 
 	if (c->status == CTR_PAUSED)
-		return err_set(err, -EBUSY, "Container %s is paused, unpause the container before exec", c->name);
+		return err_set(err, -EBUSY,
+			       "Container %s is paused, unpause the container before exec",
+			       c->name);
 	if (!ctr_running(c) || !c->pid)
 		return err_set(err, -EBUSY, "container %s is not running", c->id);
 	if (!json_is_array(cmd) || !json_array_size(cmd))
 		return err_set(err, -EINVAL, "no exec command specified");
-	if (!all_strings(cmd) || (env && !json_is_null(env) && (!json_is_array(env) || !all_strings(env))))
+	if (!all_strings(cmd) ||
+	    (env && !json_is_null(env) && (!json_is_array(env) || !all_strings(env))))
 		return err_set(err, -EINVAL, "invalid exec: Cmd and Env must be lists of strings");
 	drop_old(c->ctrs);
 	e = xcalloc(1, sizeof(*e));
@@ -100,7 +105,7 @@ int exec_create(struct ctr *c, json_t *body, struct exec **ret, struct err *err)
 	e->body = json_deep_copy(body);
 	id_new_hex(c->ctrs->opt.rng, e->id);
 	e->dir = xasprintf("%s/exec/%.16s", c->run_dir, e->id);
-	json_array_foreach(cmd, i, v)
+	json_array_foreach (cmd, i, v)
 		buf_printf(&command, "%s%s", i ? " " : "", json_string_value(v));
 	e->command = buf_steal(&command, NULL);
 	map_put(&c->ctrs->execs, e->id, e);
@@ -262,7 +267,9 @@ static void settled(struct exec *e)
 
 static void start_failed(struct exec *e, const struct err *err)
 {
-	int code = strstr(err->msg, "executable file not found") || strstr(err->msg, "no such file") ? 127 : 126;
+	int code = strstr(err->msg, "executable file not found") || strstr(err->msg, "no such file")
+			   ? 127
+			   : 126;
 
 	if (e->stream) {
 		_cleanup_free_ char *text = xasprintf("%s\r\n", err->msg);
@@ -293,10 +300,12 @@ static void on_answer(pid_t pid, const char *why, void *arg)
 	const char *cmd = json_string_value(json_array_get(json_object_get(e->body, "Cmd"), 0));
 
 	if (!pid) {
-		static const char intro[] = "OCI runtime exec failed: exec failed: unable to start container process: ";
+		static const char intro[] =
+			"OCI runtime exec failed: exec failed: unable to start container process: ";
 
 		if (strstr(why, "executable file") || strstr(why, "No such file"))
-			err_set(&err, -EINVAL, "%sexec: \"%s\": executable file not found in $PATH", intro, cmd);
+			err_set(&err, -EINVAL, "%sexec: \"%s\": executable file not found in $PATH",
+				intro, cmd);
 		else if (strstr(why, "ermission denied"))
 			err_set(&err, -EINVAL, "%sexec: \"%s\": permission denied", intro, cmd);
 		else
@@ -333,7 +342,8 @@ static void job_done(void *arg)
 		monitor_watch(e->ctrs->opt.loop, fd, pid, on_held, on_answer, e);
 }
 
-void exec_start(struct exec *e, struct bufferevent *client, bool tty, void (*done)(const struct err *err, void *arg), void *arg)
+void exec_start(struct exec *e, struct bufferevent *client, bool tty,
+		void (*done)(const struct err *err, void *arg), void *arg)
 {
 	struct ctr *c = e->c;
 	struct stream_options opt = {
@@ -403,17 +413,20 @@ json_t *exec_inspect(const struct exec *e)
 	bool over = e->state == EXEC_ENDED;
 	size_t i;
 
-	json_array_foreach(cmd, i, v)
+	json_array_foreach (cmd, i, v)
 		if (i)
 			json_array_append(args, v);
-	process = json_pack("{s:b, s:O, s:o, s:b, s:s}", "tty", exec_tty(e), "entrypoint", json_array_get(cmd, 0), "arguments", args,
-			    "privileged", jb(e->body, "Privileged"), "user", js(e->body, "User"));
-	return json_pack("{s:s, s:b, s:o, s:o, s:b, s:b, s:b, s:b, s:s, s:s, s:i}", "ID", e->id, "Running",
-			 e->state == EXEC_RUNNING || e->state == EXEC_STARTING, "ExitCode",
-			 over ? json_integer(e->exit_code) : json_null(), "ProcessConfig", process, "OpenStdin",
-			 jb(e->body, "AttachStdin"), "OpenStderr", jb(e->body, "AttachStderr"), "OpenStdout",
-			 jb(e->body, "AttachStdout"), "CanRemove", 0, "ContainerID", e->c ? e->c->id : "", "DetachKeys",
-			 js(e->body, "DetachKeys"), "Pid", over ? 0 : e->pid);
+	process = json_pack("{s:b, s:O, s:o, s:b, s:s}", "tty", exec_tty(e), "entrypoint",
+			    json_array_get(cmd, 0), "arguments", args, "privileged",
+			    jb(e->body, "Privileged"), "user", js(e->body, "User"));
+	return json_pack("{s:s, s:b, s:o, s:o, s:b, s:b, s:b, s:b, s:s, s:s, s:i}", "ID", e->id,
+			 "Running", e->state == EXEC_RUNNING || e->state == EXEC_STARTING,
+			 "ExitCode", over ? json_integer(e->exit_code) : json_null(),
+			 "ProcessConfig", process, "OpenStdin", jb(e->body, "AttachStdin"),
+			 "OpenStderr", jb(e->body, "AttachStderr"), "OpenStdout",
+			 jb(e->body, "AttachStdout"), "CanRemove", 0, "ContainerID",
+			 e->c ? e->c->id : "", "DetachKeys", js(e->body, "DetachKeys"), "Pid",
+			 over ? 0 : e->pid);
 }
 
 void exec_on_exit(struct exec *e, void (*fn)(int code, void *arg), void *arg)
@@ -435,7 +448,7 @@ json_t *execs_ids(const struct ctr *c)
 	struct exec *e;
 	const char *id;
 
-	map_for_each(&c->ctrs->execs, id, e)
+	map_for_each (&c->ctrs->execs, id, e)
 		if (e->c == c && (e->state == EXEC_RUNNING || e->state == EXEC_STARTING)) {
 			ids = ids ? ids : json_array();
 			json_array_append_new(ids, json_string(id));
@@ -448,7 +461,7 @@ void execs_drop(struct ctr *c)
 	struct exec *e;
 	const char *id;
 
-	map_for_each(&c->ctrs->execs, id, e)
+	map_for_each (&c->ctrs->execs, id, e)
 		if (e->c == c)
 			exec_drop(e);
 }

@@ -44,7 +44,8 @@ static int64_t setting(json_t *check, const char *key, int64_t dflt)
 
 static bool in_start_period(const struct ctr *c, json_t *check)
 {
-	return !strcmp(c->health, "starting") && loop_wall_ns() - c->started_ns < ji(check, "StartPeriod");
+	return !strcmp(c->health, "starting") &&
+	       loop_wall_ns() - c->started_ns < ji(check, "StartPeriod");
 }
 
 static void next(struct ctr *c)
@@ -76,9 +77,10 @@ static void note(struct ctr *c, int code, int64_t start_ns, const char *output)
 
 	if (!c->health_log)
 		c->health_log = json_array();
-	json_array_append_new(c->health_log, json_pack("{s:s, s:s, s:i, s:s%}", "Start", time_format(start_ns, start), "End",
-						       time_format(loop_wall_ns(), end), "ExitCode", code, "Output", output,
-						       strlen(output)));
+	json_array_append_new(c->health_log, json_pack("{s:s, s:s, s:i, s:s%}", "Start",
+						       time_format(start_ns, start), "End",
+						       time_format(loop_wall_ns(), end), "ExitCode",
+						       code, "Output", output, strlen(output)));
 	while (json_array_size(c->health_log) > LOG_ENTRIES)
 		json_array_remove(c->health_log, 0);
 	buf_reset(&c->health_output);
@@ -181,7 +183,8 @@ static void on_timeout(void *arg)
 
 static json_t *probe_body(struct ctr *c)
 {
-	json_t *test = json_object_get(check_of(c), "Test"), *shell = json_object_get(c->config, "Shell"), *cmd, *v;
+	json_t *test = json_object_get(check_of(c), "Test"),
+	       *shell = json_object_get(c->config, "Shell"), *cmd, *v;
 	const char *kind = json_string_value(json_array_get(test, 0));
 	size_t i;
 
@@ -192,7 +195,7 @@ static json_t *probe_body(struct ctr *c)
 		else
 			cmd = json_pack("[s, s]", "/bin/sh", "-c");
 	}
-	json_array_foreach(test, i, v)
+	json_array_foreach (test, i, v)
 		if (i)
 			json_array_append(cmd, v);
 	return json_pack("{s:o, s:b, s:b}", "Cmd", cmd, "AttachStdout", 1, "AttachStderr", 1);
@@ -262,6 +265,7 @@ void health_stop(struct ctr *c)
 
 json_t *health_json(const struct ctr *c)
 {
-	return json_pack("{s:s, s:i, s:O}", "Status", *c->health ? c->health : "none", "FailingStreak", (int)c->health_failures, "Log",
+	return json_pack("{s:s, s:i, s:O}", "Status", *c->health ? c->health : "none",
+			 "FailingStreak", (int)c->health_failures, "Log",
 			 c->health_log ? c->health_log : json_null());
 }

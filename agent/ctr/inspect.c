@@ -17,11 +17,13 @@ static json_t *when(int64_t ns)
 
 static json_t *state_json(const struct ctr *c)
 {
-	json_t *s = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:s, s:o, s:o}", "Status", ctr_status_name(c), "Running",
-			      ctr_running(c) || c->status == CTR_RESTARTING, "Paused", c->status == CTR_PAUSED, "Restarting",
-			      c->status == CTR_RESTARTING, "OOMKilled", c->oom_killed, "Dead", c->status == CTR_DEAD, "Pid", c->pid,
-			      "ExitCode", c->exit_code, "Error", ctr_error(c), "StartedAt", when(c->started_ns), "FinishedAt",
-			      when(c->finished_ns));
+	json_t *s = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:s, s:o, s:o}", "Status",
+			      ctr_status_name(c), "Running",
+			      ctr_running(c) || c->status == CTR_RESTARTING, "Paused",
+			      c->status == CTR_PAUSED, "Restarting", c->status == CTR_RESTARTING,
+			      "OOMKilled", c->oom_killed, "Dead", c->status == CTR_DEAD, "Pid",
+			      c->pid, "ExitCode", c->exit_code, "Error", ctr_error(c), "StartedAt",
+			      when(c->started_ns), "FinishedAt", when(c->finished_ns));
 
 	if (*c->health)
 		json_object_set_new(s, "Health", health_json(c));
@@ -35,7 +37,9 @@ static json_t *mounts_json(const struct ctr *c)
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		const struct mount_point *m = &c->mounts[i];
 		bool bind = !strcmp(m->type, "bind"), volume = !strcmp(m->type, "volume");
-		const char *propagation = !str_empty(m->propagation) ? m->propagation : bind ? "rprivate" : "";
+		const char *propagation = !str_empty(m->propagation) ? m->propagation
+					  : bind		     ? "rprivate"
+								     : "";
 		json_t *o = json_pack("{s:s}", "Type", m->type);
 
 		if (m->options) /* --tmpfs is shown in HostConfig only */
@@ -50,7 +54,7 @@ static json_t *mounts_json(const struct ctr *c)
 		json_object_set_new(o, "RW", json_boolean(m->rw));
 		json_object_set_new(o, "Propagation", json_string(propagation));
 		json_array_append(out, o);
-skip:
+	skip:
 		json_decref(o);
 	}
 	return out;
@@ -62,9 +66,10 @@ static json_t *driver_json(struct ctr *c)
 
 	if (c->image)
 		image_lowerdirs(c->ctrs->opt.images, c->image, &lower);
-	return json_pack("{s:s, s:{s:s, s:s, s:o, s:o, s:o}}", "Name", "overlay2", "Data", "ID", c->id, "LowerDir", lower.data,
-			 "MergedDir", json_sprintf("%s/merged", c->dir), "UpperDir", json_sprintf("%s/rw", c->dir), "WorkDir",
-			 json_sprintf("%s/work", c->dir));
+	return json_pack("{s:s, s:{s:s, s:s, s:o, s:o, s:o}}", "Name", "overlay2", "Data", "ID",
+			 c->id, "LowerDir", lower.data, "MergedDir",
+			 json_sprintf("%s/merged", c->dir), "UpperDir",
+			 json_sprintf("%s/rw", c->dir), "WorkDir", json_sprintf("%s/work", c->dir));
 }
 
 json_t *ctr_inspect(struct ctr *c, bool size)
@@ -74,7 +79,7 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 	const char *files = peer ? peer->dir : c->dir;
 	size_t i;
 
-	json_array_foreach(c->path_args, i, v)
+	json_array_foreach (c->path_args, i, v)
 		if (i)
 			json_array_append(args, v);
 	json_object_set_new(doc, "Id", json_string(c->id));
@@ -101,7 +106,8 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 		json_int_t rw = archive_size_rw(c);
 
 		json_object_set_new(doc, "SizeRw", json_integer(rw));
-		json_object_set_new(doc, "SizeRootFs", json_integer(rw + (c->image ? c->image->size : 0)));
+		json_object_set_new(doc, "SizeRootFs",
+				    json_integer(rw + (c->image ? c->image->size : 0)));
 	}
 	json_object_set_new(doc, "Mounts", mounts_json(c));
 	json_object_set(doc, "Config", c->config);
@@ -149,7 +155,8 @@ static json_t *status_text(const struct ctr *c)
 	case CTR_RUNNING:
 		if (!*c->health)
 			return json_sprintf("Up %s", up);
-		return json_sprintf("Up %s (%s%s)", up, !strcmp(c->health, "starting") ? "health: " : "", c->health);
+		return json_sprintf("Up %s (%s%s)", up,
+				    !strcmp(c->health, "starting") ? "health: " : "", c->health);
 	case CTR_PAUSED:
 		return json_sprintf("Up %s (Paused)", up);
 	case CTR_RESTARTING:
@@ -172,7 +179,7 @@ static json_t *command_text(const struct ctr *c)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(c->path_args, i, v) {
+	json_array_foreach (c->path_args, i, v) {
 		const char *s = json_string_value(v);
 
 		if (i)
@@ -192,21 +199,25 @@ static json_t *ports_json(json_t *settings)
 	const char *key;
 	size_t i;
 
-	json_object_foreach(json_object_get(settings, "Ports"), key, bindings) {
+	json_object_foreach (json_object_get(settings, "Ports"), key, bindings) {
 		const char *type = strchr(key, '/') ? strchr(key, '/') + 1 : "tcp";
 
 		if (!json_array_size(bindings))
-			json_array_append_new(out, json_pack("{s:i, s:s}", "PrivatePort", atoi(key), "Type", type));
-		json_array_foreach(bindings, i, b)
-			json_array_append_new(out, json_pack("{s:s, s:i, s:i, s:s}", "IP", js(b, "HostIp"), "PrivatePort", atoi(key),
-							     "PublicPort", atoi(js(b, "HostPort")), "Type", type));
+			json_array_append_new(out, json_pack("{s:i, s:s}", "PrivatePort", atoi(key),
+							     "Type", type));
+		json_array_foreach (bindings, i, b)
+			json_array_append_new(
+				out, json_pack("{s:s, s:i, s:i, s:s}", "IP", js(b, "HostIp"),
+					       "PrivatePort", atoi(key), "PublicPort",
+					       atoi(js(b, "HostPort")), "Type", type));
 	}
 	return out;
 }
 
 json_t *ctr_summary(struct ctr *c, bool size)
 {
-	json_t *doc = json_object(), *settings = ctr_network_settings(c), *nets = json_object_get(settings, "Networks");
+	json_t *doc = json_object(), *settings = ctr_network_settings(c),
+	       *nets = json_object_get(settings, "Networks");
 
 	json_object_set_new(doc, "Id", json_string(c->id));
 	json_object_set_new(doc, "Names", json_pack("[o]", json_sprintf("/%s", c->name)));
@@ -218,16 +229,21 @@ json_t *ctr_summary(struct ctr *c, bool size)
 	json_object_set(doc, "Labels", json_object_get(c->config, "Labels"));
 	json_object_set_new(doc, "State", json_string(ctr_status_name(c)));
 	json_object_set_new(doc, "Status", status_text(c));
-	json_object_set_new(doc, "HostConfig", json_pack("{s:s}", "NetworkMode", js(c->host, "NetworkMode")));
-	json_object_set_new(doc, "NetworkSettings", json_pack("{s:O}", "Networks", nets ? nets : json_null()));
+	json_object_set_new(doc, "HostConfig",
+			    json_pack("{s:s}", "NetworkMode", js(c->host, "NetworkMode")));
+	json_object_set_new(doc, "NetworkSettings",
+			    json_pack("{s:O}", "Networks", nets ? nets : json_null()));
 	if (*c->health)
-		json_object_set_new(doc, "Health", json_pack("{s:s, s:i}", "Status", c->health, "FailingStreak", (int)c->health_failures));
+		json_object_set_new(doc, "Health",
+				    json_pack("{s:s, s:i}", "Status", c->health, "FailingStreak",
+					      (int)c->health_failures));
 	json_object_set_new(doc, "Mounts", mounts_json(c));
 	if (size) {
 		json_int_t rw = archive_size_rw(c);
 
 		json_object_set_new(doc, "SizeRw", json_integer(rw));
-		json_object_set_new(doc, "SizeRootFs", json_integer(rw + (c->image ? c->image->size : 0)));
+		json_object_set_new(doc, "SizeRootFs",
+				    json_integer(rw + (c->image ? c->image->size : 0)));
 	}
 	json_decref(settings);
 	return doc;

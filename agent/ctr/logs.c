@@ -14,12 +14,12 @@
 enum { CHUNK = 64 << 10, RECORD_MAX = 256 << 10, FILES_MAX = 1000 };
 
 struct log_reader {
-	struct ctr *c;		/* NULL once it is removed */
+	struct ctr *c; /* NULL once it is removed */
 	struct loop *loop;
 	struct log_query q;
 	struct log_sink sink;
 	char *path;
-	int n;			/* of the file that is read: PATH.n, 0 is PATH */
+	int n; /* of the file that is read: PATH.n, 0 is PATH */
 	int fd;
 	struct buf have;
 	bool paused, queued, done, in_step, closed, ctr_over;
@@ -112,7 +112,10 @@ static void seek_start(struct log_reader *r)
 
 static int hex_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 static size_t put_utf8(char *dst, unsigned int c)
@@ -147,11 +150,21 @@ static char *unescape(char *s, char *end, size_t *ret_len)
 		if (++p >= end)
 			return NULL;
 		switch (*p) {
-		case 'n': *out++ = '\n'; break;
-		case 't': *out++ = '\t'; break;
-		case 'r': *out++ = '\r'; break;
-		case 'b': *out++ = '\b'; break;
-		case 'f': *out++ = '\f'; break;
+		case 'n':
+			*out++ = '\n';
+			break;
+		case 't':
+			*out++ = '\t';
+			break;
+		case 'r':
+			*out++ = '\r';
+			break;
+		case 'b':
+			*out++ = '\b';
+			break;
+		case 'f':
+			*out++ = '\f';
+			break;
 		case 'u':
 			if (end - p < 5)
 				return NULL;
@@ -163,7 +176,8 @@ static char *unescape(char *s, char *end, size_t *ret_len)
 			out += put_utf8(out, v);
 			p += 4;
 			break;
-		default: *out++ = *p;
+		default:
+			*out++ = *p;
 		}
 		p++;
 	}
@@ -174,7 +188,8 @@ static char *unescape(char *s, char *end, size_t *ret_len)
 /* One line as the monitor writes it; false for a damaged one. */
 static bool parse(char *line, size_t len, struct log_record *rec)
 {
-	static const char head[] = "{\"log\":\"", stream[] = "\",\"stream\":\"", time_key[] = "\",\"time\":\"";
+	static const char head[] = "{\"log\":\"", stream[] = "\",\"stream\":\"",
+			  time_key[] = "\",\"time\":\"";
 	char *end = line + len, *p;
 	char when[40];
 	size_t n;
@@ -272,7 +287,8 @@ static bool rotated(struct log_reader *r)
 	struct stat mine, now;
 
 	return r->n > 0 || r->fd < 0 ||
-	       (!stat(r->path, &now) && !fstat(r->fd, &mine) && (now.st_ino != mine.st_ino || now.st_dev != mine.st_dev));
+	       (!stat(r->path, &now) && !fstat(r->fd, &mine) &&
+		(now.st_ino != mine.st_ino || now.st_dev != mine.st_dev));
 }
 
 /* Which file follows the one that was read to its end. Rotation renames under us: go by inode. */
@@ -381,7 +397,8 @@ static void follow(struct log_reader *r)
 	event_add(r->ev, NULL);
 }
 
-int logs_open(struct ctr *c, const struct log_query *q, const struct log_sink *sink, struct log_reader **ret, struct err *err)
+int logs_open(struct ctr *c, const struct log_query *q, const struct log_sink *sink,
+	      struct log_reader **ret, struct err *err)
 {
 	struct log_reader *r;
 

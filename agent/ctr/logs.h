@@ -14,16 +14,16 @@ struct ctr;
 struct log_reader;
 
 struct log_query {
-	bool out, err;		/* which streams */
+	bool out, err; /* which streams */
 	bool follow;
-	int64_t since_ns;	/* wall clock; 0: from the beginning */
-	int64_t until_ns;	/* 0: without end */
-	int64_t tail;		/* the last so many lines; -1: all */
+	int64_t since_ns; /* wall clock; 0: from the beginning */
+	int64_t until_ns; /* 0: without end */
+	int64_t tail; /* the last so many lines; -1: all */
 };
 
 /* A record: a line with its newline, or a piece of one longer than 16 KiB. Borrowed for the call. */
 struct log_record {
-	int stream;		/* 1: stdout, 2: stderr */
+	int stream; /* 1: stdout, 2: stderr */
 	int64_t time_ns;
 	const char *data;
 	size_t len;

@@ -90,7 +90,10 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 	if (starts_with(m->answer.data, "ok ") && strchr(m->answer.data, '\n'))
 		finish(m, atoi(m->answer.data + 3), NULL);
 	else if (n <= 0) /* its last word is behind */
-		finish(m, 0, starts_with(m->answer.data, "error ") ? m->answer.data + 6 : "the monitor ended without an answer");
+		finish(m, 0,
+		       starts_with(m->answer.data, "error ")
+			       ? m->answer.data + 6
+			       : "the monitor ended without an answer");
 }
 
 static void reaped(pid_t pid, int status, void *arg)

@@ -37,8 +37,13 @@ static void options(struct ctr *c, struct sandbox_options *o)
 static json_t *swarm_part(json_t *endpoint)
 {
 	static const char *const names[][2] = {
-		{"ServiceID", "service_id"}, {"ServiceName", "service_name"}, {"TaskID", "task_id"}, {"TaskName", "task_name"},
-		{"VIP", "vip"}, {"ServiceAliases", "aliases"}, {"Ports", "ports"},
+		{"ServiceID", "service_id"},
+		{"ServiceName", "service_name"},
+		{"TaskID", "task_id"},
+		{"TaskName", "task_name"},
+		{"VIP", "vip"},
+		{"ServiceAliases", "aliases"},
+		{"Ports", "ports"},
 	};
 	json_t *from = json_object_get(endpoint, "Swarm"), *to;
 
@@ -56,9 +61,11 @@ static const char *or_null(const char *s)
 	return *s ? s : NULL;
 }
 
-static void endpoint_options(struct ctr *c, json_t *endpoint, bool first, struct endpoint_options *o)
+static void endpoint_options(struct ctr *c, json_t *endpoint, bool first,
+			     struct endpoint_options *o)
 {
-	json_t *ipam = json_object_get(endpoint, "IPAMConfig"), *aliases = json_object_get(endpoint, "Aliases");
+	json_t *ipam = json_object_get(endpoint, "IPAMConfig"),
+	       *aliases = json_object_get(endpoint, "Aliases");
 	const char *mac = js(endpoint, "MacAddress");
 
 	if (!*mac && first)
@@ -114,7 +121,9 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 		if (!peer)
 			return err_set(err, -ENOENT, "No such container: %s", mode + 10);
 		if (!ctr_running(peer) || !peer->sandbox)
-			return err_set(err, -EBUSY, "cannot join network namespace of a non running container: container %s is %s",
+			return err_set(err, -EBUSY,
+				       "cannot join network namespace of a non running container: "
+				       "container %s is %s",
 				       peer->name, ctr_status_name(peer));
 	}
 	options(c, &o);
@@ -123,7 +132,7 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 		return 0;
 	rc = join(c, mode, primary_endpoint(c, mode), true, err);
 	primary = rc ? NULL : nets_find(c->ctrs->opt.nets, mode, err);
-	json_object_foreach(c->networking, name, endpoint) {
+	json_object_foreach (c->networking, name, endpoint) {
 		struct network *n;
 
 		if (rc || !strcmp(name, "default"))
@@ -134,7 +143,8 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 	}
 	if (!rc)
 		rc = sandbox_publish(c->sandbox, json_object_get(c->host, "PortBindings"),
-				     json_object_get(c->config, "ExposedPorts"), jb(c->host, "PublishAllPorts"), err);
+				     json_object_get(c->config, "ExposedPorts"),
+				     jb(c->host, "PublishAllPorts"), err);
 	return rc;
 }
 
@@ -155,11 +165,14 @@ static json_t *down_endpoint(struct ctr *c, const char *name, json_t *e)
 	json_t *aliases = json_object_get(e, "Aliases"), *ipam = json_object_get(e, "IPAMConfig"),
 	       *driver_opts = json_object_get(e, "DriverOpts");
 
-	return json_pack("{s:O, s:n, s:O, s:s, s:O, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:n}", "IPAMConfig",
-			 ipam ? ipam : json_null(), "Links", "Aliases", aliases ? aliases : json_null(), "MacAddress",
-			 js(e, "MacAddress"), "DriverOpts", driver_opts ? driver_opts : json_null(), "GwPriority", 0, "NetworkID",
-			 n ? net_id(n) : "", "EndpointID", "", "Gateway", "", "IPAddress", "", "IPPrefixLen", 0, "IPv6Gateway", "",
-			 "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0, "DNSNames");
+	return json_pack(
+		"{s:O, s:n, s:O, s:s, s:O, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:n}",
+		"IPAMConfig", ipam ? ipam : json_null(), "Links", "Aliases",
+		aliases ? aliases : json_null(), "MacAddress", js(e, "MacAddress"), "DriverOpts",
+		driver_opts ? driver_opts : json_null(), "GwPriority", 0, "NetworkID",
+		n ? net_id(n) : "", "EndpointID", "", "Gateway", "", "IPAddress", "", "IPPrefixLen",
+		0, "IPv6Gateway", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
+		"DNSNames");
 }
 
 json_t *ctr_network_settings(struct ctr *c)
@@ -169,23 +182,28 @@ json_t *ctr_network_settings(struct ctr *c)
 
 	if (c->sandbox && c->sandbox_up) {
 		doc = sandbox_settings(c->sandbox);
-		if (isolated(c) && !starts_with(mode, "container:") && !json_object_get(json_object_get(doc, "Networks"), mode)) {
+		if (isolated(c) && !starts_with(mode, "container:") &&
+		    !json_object_get(json_object_get(doc, "Networks"), mode)) {
 			if (!json_is_object(json_object_get(doc, "Networks")))
 				json_object_set_new(doc, "Networks", json_object());
-			json_object_set_new(json_object_get(doc, "Networks"), mode, down_endpoint(c, mode, NULL));
+			json_object_set_new(json_object_get(doc, "Networks"), mode,
+					    down_endpoint(c, mode, NULL));
 		}
 		return doc;
 	}
 	nets = json_object();
 	if (!starts_with(mode, "container:"))
 		json_object_set_new(nets, mode, down_endpoint(c, mode, primary_endpoint(c, mode)));
-	json_object_foreach(c->networking, name, e)
+	json_object_foreach (c->networking, name, e)
 		if (strcmp(name, mode) && strcmp(name, "default") && !isolated(c))
 			json_object_set_new(nets, name, down_endpoint(c, name, e));
-	return json_pack("{s:s, s:s, s:s, s:{}, s:b, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:n, s:n, s:o}", "Bridge", "",
-			 "SandboxID", "", "SandboxKey", "", "Ports", "HairpinMode", 0, "LinkLocalIPv6Address", "", "EndpointID", "",
-			 "Gateway", "", "IPPrefixLen", 0, "IPAddress", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
-			 "IPv6Gateway", "", "MacAddress", "", "SecondaryIPAddresses", "SecondaryIPv6Addresses", "Networks", nets);
+	return json_pack("{s:s, s:s, s:s, s:{}, s:b, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, "
+			 "s:n, s:n, s:o}",
+			 "Bridge", "", "SandboxID", "", "SandboxKey", "", "Ports", "HairpinMode", 0,
+			 "LinkLocalIPv6Address", "", "EndpointID", "", "Gateway", "", "IPPrefixLen",
+			 0, "IPAddress", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
+			 "IPv6Gateway", "", "MacAddress", "", "SecondaryIPAddresses",
+			 "SecondaryIPv6Addresses", "Networks", nets);
 }
 
 /* --- live changes --- */
@@ -195,7 +213,7 @@ struct change {
 	char id[65];
 	struct ctrs *ctrs;
 	char *name;
-	json_t *endpoint;	/* to note; NULL: take it out */
+	json_t *endpoint; /* to note; NULL: take it out */
 	ctr_done done;
 	void *arg;
 	struct err err;
@@ -233,25 +251,38 @@ static void changed(const struct err *err, void *arg)
 	change_end(ch);
 }
 
-static struct change *change_new(struct ctr *c, struct network *n, json_t *endpoint, ctr_done done, void *arg)
+static struct change *change_new(struct ctr *c, struct network *n, json_t *endpoint, ctr_done done,
+				 void *arg)
 {
 	struct change *ch = xcalloc(1, sizeof(*ch));
 
-	*ch = (struct change){.c = c, .ctrs = c->ctrs, .name = xstrdup(net_name(n)), .endpoint = endpoint, .done = done, .arg = arg};
+	*ch = (struct change){.c = c,
+			      .ctrs = c->ctrs,
+			      .name = xstrdup(net_name(n)),
+			      .endpoint = endpoint,
+			      .done = done,
+			      .arg = arg};
 	strcpy(ch->id, c->id);
 	return ch;
 }
 
-void ctr_network_connect(struct ctr *c, struct network *n, json_t *endpoint, ctr_done done, void *arg)
+void ctr_network_connect(struct ctr *c, struct network *n, json_t *endpoint, ctr_done done,
+			 void *arg)
 {
-	struct change *ch = change_new(c, n, json_is_object(endpoint) ? json_deep_copy(endpoint) : json_object(), done, arg);
+	struct change *ch = change_new(
+		c, n, json_is_object(endpoint) ? json_deep_copy(endpoint) : json_object(), done,
+		arg);
 	struct endpoint_options o;
 
 	if (!strcmp(js(c->host, "NetworkMode"), "host"))
-		err_set(&ch->err, -EPERM, "container cannot be disconnected from host network or connected to host network");
+		err_set(&ch->err, -EPERM,
+			"container cannot be disconnected from host network or connected to host "
+			"network");
 	else if (starts_with(js(c->host, "NetworkMode"), "container:"))
-		err_set(&ch->err, -EPERM, "container sharing network namespace with another container or host cannot be connected "
-					  "to any other network");
+		err_set(&ch->err, -EPERM,
+			"container sharing network namespace with another container or host cannot "
+			"be connected "
+			"to any other network");
 	else if (c->sandbox && c->sandbox_up && ctr_running(c)) {
 		endpoint_options(c, ch->endpoint, false, &o);
 		sandbox_connect(c->sandbox, n, &o, changed, ch);
@@ -266,11 +297,15 @@ void ctr_network_disconnect(struct ctr *c, struct network *n, ctr_done done, voi
 	struct change *ch = change_new(c, n, NULL, done, arg);
 
 	if (!strcmp(js(c->host, "NetworkMode"), "host"))
-		err_set(&ch->err, -EPERM, "container cannot be disconnected from host network or connected to host network");
+		err_set(&ch->err, -EPERM,
+			"container cannot be disconnected from host network or connected to host "
+			"network");
 	else if (c->sandbox && c->sandbox_up && ctr_running(c)) {
 		sandbox_disconnect(c->sandbox, n, changed, ch);
 		return;
-	} else if (!json_object_get(c->networking, ch->name) && strcmp(js(c->host, "NetworkMode"), ch->name))
-		err_set(&ch->err, -ENOENT, "container %s is not connected to network %s", c->id, ch->name);
+	} else if (!json_object_get(c->networking, ch->name) &&
+		   strcmp(js(c->host, "NetworkMode"), ch->name))
+		err_set(&ch->err, -ENOENT, "container %s is not connected to network %s", c->id,
+			ch->name);
 	loop_defer(c->ctrs->opt.loop, change_end, ch);
 }

@@ -48,7 +48,8 @@ void ctr_op_end(struct ctr_op *op, const struct err *err)
 	loop_defer(op->c->ctrs->opt.loop, end_deferred, e);
 }
 
-__attribute__((__format__(printf, 3, 4))) static void refuse(struct ctr_op *op, int code, const char *fmt, ...)
+__attribute__((__format__(printf, 3, 4))) static void refuse(struct ctr_op *op, int code,
+							     const char *fmt, ...)
 {
 	struct err err = {.code = code};
 	va_list ap;
@@ -128,7 +129,9 @@ void ctr_kill_due(void *arg)
 
 static int stop_signal(struct ctr *c, const char *given)
 {
-	int sig = signal_number(!str_empty(given) ? given : *js(c->config, "StopSignal") ? js(c->config, "StopSignal") : "TERM");
+	int sig = signal_number(!str_empty(given)	       ? given
+				: *js(c->config, "StopSignal") ? js(c->config, "StopSignal")
+							       : "TERM");
 
 	return sig > 0 ? sig : SIGTERM;
 }
@@ -137,7 +140,9 @@ static void begin_stop(struct ctr_op *op)
 {
 	struct ctr *c = op->c;
 	json_t *own = json_object_get(c->config, "StopTimeout");
-	int timeout_s = op->timeout_s != -1 ? op->timeout_s : json_is_integer(own) ? json_integer_value(own) : STOP_TIMEOUT_S;
+	int timeout_s = op->timeout_s != -1    ? op->timeout_s
+			: json_is_integer(own) ? json_integer_value(own)
+					       : STOP_TIMEOUT_S;
 
 	c->stop_wanted = true;
 	list_add_tail(&op->node, &c->ending);
@@ -215,7 +220,8 @@ static void remove_volumes(struct ctr *c)
 {
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		struct mount_point *m = &c->mounts[i];
-		struct volume *v = m->made ? volume_find(c->ctrs->opt.volumes, m->name, NULL) : NULL;
+		struct volume *v =
+			m->made ? volume_find(c->ctrs->opt.volumes, m->name, NULL) : NULL;
 
 		if (v)
 			volume_remove(v, NULL);
@@ -251,7 +257,7 @@ static void removal_done(void *arg)
 	ctr_tell(c, CTR_EV_REMOVED);
 	if (op->done)
 		op->done(c, NULL, op->arg);
-	list_for_each_safe(other, tmp, &c->waiting, node) {
+	list_for_each_safe (other, tmp, &c->waiting, node) {
 		struct err err = ERR_INIT;
 
 		list_del(&other->node);
@@ -275,9 +281,12 @@ static void do_remove(struct ctr_op *op)
 	}
 	if (ctr_running(c) || c->status == CTR_RESTARTING) {
 		if (!op->force) {
-			refuse(op, -EBUSY, "cannot remove container \"/%s\": container is %s: %s", c->name, ctr_status_name(c),
-			       c->status == CTR_PAUSED ? "unpause and stop the container before removing or force remove" :
-							 "stop the container before removing or force remove");
+			refuse(op, -EBUSY, "cannot remove container \"/%s\": container is %s: %s",
+			       c->name, ctr_status_name(c),
+			       c->status == CTR_PAUSED
+				       ? "unpause and stop the container before removing or force "
+					 "remove"
+				       : "stop the container before removing or force remove");
 			return;
 		}
 		if (c->status == CTR_RESTARTING) {
@@ -335,11 +344,11 @@ void ctr_idle(struct ctr *c)
 	struct list_head todo = LIST_HEAD_INIT(todo);
 	struct ctr_op *op, *tmp;
 
-	list_for_each_safe(op, tmp, &c->waiting, node) {
+	list_for_each_safe (op, tmp, &c->waiting, node) {
 		list_del(&op->node);
 		list_add_tail(&op->node, &todo);
 	}
-	list_for_each_safe(op, tmp, &todo, node) {
+	list_for_each_safe (op, tmp, &todo, node) {
 		list_del(&op->node);
 		ctr_op_run(op);
 	}
@@ -402,7 +411,9 @@ int ctr_kill(struct ctr *c, const char *signal, struct err *err)
 		return 0;
 	}
 	if (!ctr_running(c) || !c->pid)
-		return err_set(err, -EBUSY, "cannot kill container: %s: container %s is not running", c->name, c->id);
+		return err_set(err, -EBUSY,
+			       "cannot kill container: %s: container %s is not running", c->name,
+			       c->id);
 	if (sig == SIGKILL || sig == stop_signal(c, NULL))
 		c->stop_wanted = true;
 	send_signal(c, sig);
@@ -453,6 +464,8 @@ int ctr_resize(struct ctr *c, unsigned int rows, unsigned int cols, struct err *
 	if (!c->shim || !ctr_running(c))
 		return err_set(err, -EBUSY, "Container %s is not running", c->id);
 	shim_resize(c->shim, rows, cols);
-	ctr_emit(c, "resize", json_pack("{s:o, s:o}", "height", json_sprintf("%u", rows), "width", json_sprintf("%u", cols)));
+	ctr_emit(c, "resize",
+		 json_pack("{s:o, s:o}", "height", json_sprintf("%u", rows), "width",
+			   json_sprintf("%u", cols)));
 	return 0;
 }

@@ -8,14 +8,14 @@
 #include "core/buf.h"
 #include "disk/file.h"
 
-enum { OPTIONS_MAX = 4000 };	/* mount(2) takes one page */
+enum { OPTIONS_MAX = 4000 }; /* mount(2) takes one page */
 
 static char *options(const struct overlay *o, const char *lower)
 {
 	if (o->lower_only)
 		return xasprintf("lowerdir=%s", lower);
-	return xasprintf("index=off,lowerdir=%s,upperdir=%s/rw,workdir=%s/work%s", lower, o->dir, o->dir,
-			 o->no_sync ? ",volatile" : "");
+	return xasprintf("index=off,lowerdir=%s,upperdir=%s/rw,workdir=%s/work%s", lower, o->dir,
+			 o->dir, o->no_sync ? ",volatile" : "");
 }
 
 /* The layers by their names in their folder. */
@@ -53,7 +53,9 @@ int overlay_mount(const struct overlay *o, const char *at, struct err *err)
 		lower = none;
 	}
 	if (o->lower_only && !strchr(lower, ':'))
-		return mount(lower, at, NULL, MS_BIND, NULL) ? err_errno(err, -errno, "cannot mount %s", lower) : 0;
+		return mount(lower, at, NULL, MS_BIND, NULL)
+			       ? err_errno(err, -errno, "cannot mount %s", lower)
+			       : 0;
 	/* left by a run that was not unmounted in order */
 	stale = xasprintf("%s/work/work/incompat", o->dir);
 	dir_remove_tree(stale, NULL);

@@ -5,11 +5,11 @@
 #include "core/err.h"
 
 struct overlay {
-	const char *lowerdirs;	/* "top:…:bottom"; "": none */
-	const char *layers_dir;	/* the folder that all of lowerdirs are in */
-	const char *dir;	/* the container's: rw/ and work/ are below */
-	bool no_sync;		/* need not survive a crash of the machine */
-	bool lower_only;	/* without what the container wrote */
+	const char *lowerdirs; /* "top:…:bottom"; "": none */
+	const char *layers_dir; /* the folder that all of lowerdirs are in */
+	const char *dir; /* the container's: rw/ and work/ are below */
+	bool no_sync; /* need not survive a crash of the machine */
+	bool lower_only; /* without what the container wrote */
 	bool read_only;
 };
 

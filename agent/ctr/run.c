@@ -28,7 +28,7 @@ struct start {
 	struct bundle b;
 	char *dir, *run_dir, *layers_dir, *rtroot, *runtime, *shim, *log, *log_size, *log_files;
 	struct buf lowerdirs;
-	struct file *files;	/* copies */
+	struct file *files; /* copies */
 	size_t n_files;
 	struct copy_up *copies;
 	size_t n_copies;
@@ -42,9 +42,10 @@ struct start {
 static void start_free(struct start *s)
 {
 	struct bundle *b = &s->b;
-	char *strings[] = {b->id, b->root, b->net_dir, b->netns, b->pid_ns, b->ipc_ns, b->shm, b->cgroups_path,
-			   b->init_path, s->dir, s->run_dir, s->layers_dir, s->rtroot, s->runtime, s->shim, s->log,
-			   s->log_size, s->log_files};
+	char *strings[] = {b->id,      b->root,	      b->net_dir,      b->netns,     b->pid_ns,
+			   b->ipc_ns,  b->shm,	      b->cgroups_path, b->init_path, s->dir,
+			   s->run_dir, s->layers_dir, s->rtroot,       s->runtime,   s->shim,
+			   s->log,     s->log_size,   s->log_files};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -70,7 +71,10 @@ static void start_free(struct start *s)
 
 static int mount_root(struct start *s)
 {
-	struct overlay o = {.lowerdirs = s->lowerdirs.data, .layers_dir = s->layers_dir, .dir = s->dir, .no_sync = s->no_sync};
+	struct overlay o = {.lowerdirs = s->lowerdirs.data,
+			    .layers_dir = s->layers_dir,
+			    .dir = s->dir,
+			    .no_sync = s->no_sync};
 
 	return overlay_mount(&o, s->b.root, &s->err);
 }
@@ -81,18 +85,22 @@ static int write_files(struct start *s)
 
 	if (!s->n_files)
 		return 0;
-	if (mkdir(dir, 0700) || mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+	if (mkdir(dir, 0700) ||
+	    mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 		return err_errno(&s->err, -errno, "cannot make a place for secrets in %s", dir);
 	for (size_t i = 0; i < s->n_files; i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%zu", dir, i);
 		const struct file *f = &s->files[i];
 		_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-		if (fd < 0 || write(fd, f->data.data, f->data.len) != (ssize_t)f->data.len || fchown(fd, f->uid, f->gid) ||
-		    fchmod(fd, f->mode))
-			return err_errno(&s->err, -errno, "cannot write the secret for %s", f->target);
-		json_array_append_new(s->b.mounts, json_pack("{s:s, s:s, s:s, s:[s, s, s]}", "destination", f->target, "type",
-							     "bind", "source", path, "options", "bind", "ro", "rprivate"));
+		if (fd < 0 || write(fd, f->data.data, f->data.len) != (ssize_t)f->data.len ||
+		    fchown(fd, f->uid, f->gid) || fchmod(fd, f->mode))
+			return err_errno(&s->err, -errno, "cannot write the secret for %s",
+					 f->target);
+		json_array_append_new(s->b.mounts,
+				      json_pack("{s:s, s:s, s:s, s:[s, s, s]}", "destination",
+						f->target, "type", "bind", "source", path,
+						"options", "bind", "ro", "rprivate"));
 	}
 	return 0;
 }
@@ -196,7 +204,7 @@ static void failed_released(struct ctr *c)
 	}
 	snprintf(err.msg, sizeof(err.msg), "%s", ctr_error(c));
 	err.code = c->exit_code == 128 ? c->start_errno : -EINVAL;
-	list_for_each_safe(s, tmp, &c->streams, node)
+	list_for_each_safe (s, tmp, &c->streams, node)
 		stream_end(s);
 	c->busy = false;
 	ctr_save_state(c);
@@ -220,9 +228,12 @@ static void fail(struct ctr *c, struct ctr_op *op, const struct err *err)
 	ctr_set_error(c, err->msg);
 	c->start_op = op;
 	c->start_errno = err->code;
-	c->exit_code = strstr(err->msg, "executable file not found") || strstr(err->msg, "no such file or directory") ? 127 :
-		       strstr(err->msg, "permission denied") || strstr(err->msg, "is a directory")		     ? 126 :
-														       128;
+	c->exit_code = strstr(err->msg, "executable file not found") ||
+				       strstr(err->msg, "no such file or directory")
+			       ? 127
+		       : strstr(err->msg, "permission denied") || strstr(err->msg, "is a directory")
+			       ? 126
+			       : 128;
 	ctr_clean(c, failed_cleaned);
 }
 
@@ -230,12 +241,14 @@ static void fail(struct ctr *c, struct ctr_op *op, const struct err *err)
 static void translate(const struct ctr *c, const char *text, struct err *err)
 {
 	const char *cmd = json_string_value(json_array_get(c->path_args, 0)), *why = NULL;
-	static const char intro[] = "failed to create task for container: failed to create shim task: OCI runtime create "
+	static const char intro[] = "failed to create task for container: failed to create shim "
+				    "task: OCI runtime create "
 				    "failed: ";
 
 	if (strstr(text, "executable file") && strstr(text, "not found"))
 		why = "executable file not found in $PATH";
-	else if ((strstr(text, "open executable") || strstr(text, "exec")) && strstr(text, "ermission denied"))
+	else if ((strstr(text, "open executable") || strstr(text, "exec")) &&
+		 strstr(text, "ermission denied"))
 		why = "permission denied";
 	else if (strstr(text, "executable") && strstr(text, "No such file"))
 		why = "no such file or directory";
@@ -260,7 +273,7 @@ static void running(struct ctr *c, struct ctr_op *op, pid_t pid)
 	ctr_set_error(c, "");
 	json_decref(c->sandbox_saved);
 	c->sandbox_saved = sandbox_save(c->sandbox);
-	list_for_each_safe(st, tmp, &c->streams, node)
+	list_for_each_safe (st, tmp, &c->streams, node)
 		stream_connect(st, c->run_dir);
 	if (!c->shim)
 		c->shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
@@ -283,7 +296,7 @@ static void on_held(void *arg)
 	struct stream *st, *tmp;
 
 	/* the streams first: the monitor takes connections in order, and what they sent before "go" */
-	list_for_each_safe(st, tmp, &c->streams, node)
+	list_for_each_safe (st, tmp, &c->streams, node)
 		stream_connect(st, c->run_dir);
 	c->shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
 	if (c->shim)
@@ -341,12 +354,15 @@ static json_t *mount_json(const struct mount_point *m)
 		}
 		if (!m->rw)
 			json_array_append_new(o, json_string("ro"));
-		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "tmpfs", "source", "tmpfs", "options", o);
+		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "tmpfs",
+				"source", "tmpfs", "options", o);
 	} else {
 		json_array_append_new(o, json_string("rbind"));
-		json_array_append_new(o, json_string(str_empty(m->propagation) ? "rprivate" : m->propagation));
+		json_array_append_new(
+			o, json_string(str_empty(m->propagation) ? "rprivate" : m->propagation));
 		json_array_append_new(o, json_string(m->rw ? "rw" : "ro"));
-		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "bind", "source", m->source, "options", o);
+		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "bind",
+				"source", m->source, "options", o);
 	}
 	return doc;
 }
@@ -357,10 +373,17 @@ static int64_t parse_size(const char *s)
 	double v = strtod(s, &end);
 
 	switch (*end) {
-	case 'k': case 'K': return v * 1024;
-	case 'm': case 'M': return v * (1 << 20);
-	case 'g': case 'G': return v * (1 << 30);
-	default: return v;
+	case 'k':
+	case 'K':
+		return v * 1024;
+	case 'm':
+	case 'M':
+		return v * (1 << 20);
+	case 'g':
+	case 'G':
+		return v * (1 << 30);
+	default:
+		return v;
 	}
 }
 
@@ -384,16 +407,22 @@ static int join_peers(struct start *s, struct err *err)
 	if (starts_with(pid, "container:")) {
 		peer = ctr_mode_peer(c, pid);
 		if (!peer || !peer->pid)
-			return err_set(err, -EBUSY, "cannot join PID namespace of a non running container: %s", pid + 10);
+			return err_set(err, -EBUSY,
+				       "cannot join PID namespace of a non running container: %s",
+				       pid + 10);
 		s->b.pid_ns = xasprintf("/proc/%d/ns/pid", peer->pid);
 	}
 	if (starts_with(ipc, "container:")) {
 		peer = ctr_mode_peer(c, ipc);
 		if (!peer || !peer->pid)
-			return err_set(err, -EBUSY, "cannot join IPC of a non running container: %s", ipc + 10);
+			return err_set(err, -EBUSY,
+				       "cannot join IPC of a non running container: %s", ipc + 10);
 		if (strcmp(js(peer->host, "IpcMode"), "shareable"))
-			return err_set(err, -EINVAL, "cannot join IPC of container %s: non-shareable IPC (hint: use "
-				       "IpcMode:shareable for the donor container)", ipc + 10);
+			return err_set(
+				err, -EINVAL,
+				"cannot join IPC of container %s: non-shareable IPC (hint: use "
+				"IpcMode:shareable for the donor container)",
+				ipc + 10);
 		s->b.ipc_ns = xasprintf("/proc/%d/ns/ipc", peer->pid);
 		s->b.shm = xasprintf("%s/shm", peer->dir);
 	} else if (!strcmp(ipc, "shareable")) {
@@ -447,7 +476,8 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 
 		json_array_append_new(s->b.mounts, mount_json(m));
 		if (!strcmp(m->type, "volume") && !m->no_copy)
-			s->copies[s->n_copies++] = (struct copy_up){xstrdup(m->source), xstrdup(m->target)};
+			s->copies[s->n_copies++] =
+				(struct copy_up){xstrdup(m->source), xstrdup(m->target)};
 	}
 	s->files = xcalloc(c->n_files + 1, sizeof(*s->files));
 	for (; s->n_files < c->n_files; s->n_files++) {
@@ -459,7 +489,8 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 		buf_add(&s->files[s->n_files].data, from->data.data, from->data.len);
 	}
 	if (s->b.init && !s->b.init_path)
-		err_set(err, -ENOENT, "no init for --init: install docker-init or tini, or give --init-path");
+		err_set(err, -ENOENT,
+			"no init for --init: install docker-init or tini, or give --init-path");
 	else if (!join_peers(s, err))
 		return s;
 	start_free(s);
@@ -541,7 +572,8 @@ static void restored_released(struct ctr *c)
 	ctr_save_state(c);
 	if (jb(c->host, "AutoRemove"))
 		ctr_remove(c, false, true, NULL, NULL);
-	else if (!strcmp(policy, "always") || (!strcmp(policy, "unless-stopped") && !c->stop_wanted) ||
+	else if (!strcmp(policy, "always") ||
+		 (!strcmp(policy, "unless-stopped") && !c->stop_wanted) ||
 		 (!strcmp(policy, "on-failure") && !c->stop_wanted && c->exit_code))
 		ctr_start(c, NULL, NULL);
 	ctr_idle(c);
@@ -572,7 +604,8 @@ static void adopt(struct ctr *c, struct shim_conn *shim, pid_t pid)
 			volume_adopt(m->volume);
 	}
 	if (ctr_network_restore(c, &err))
-		log_error("the endpoints of container %s are not taken up again: %s", c->name, err.msg);
+		log_error("the endpoints of container %s are not taken up again: %s", c->name,
+			  err.msg);
 	ctr_save_state(c);
 	health_start(c);
 }

@@ -3,55 +3,92 @@
 #include "ctr/ctr_impl.h"
 
 /* What every container may call. */
-static const char always[] =
-	"accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32 "
-	"clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 "
-	"clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 "
-	"epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old "
-	"eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate "
-	"fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr "
-	"flistxattr flock fork fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate "
-	"ftruncate64 futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake futimesat getcpu getcwd "
-	"getdents getdents64 getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer "
-	"getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresgid32 getresuid "
-	"getresuid32 getrlimit get_robust_list getrusage getsid getsockname getsockopt get_thread_area gettid "
-	"gettimeofday getuid getuid32 getxattr getxattrat inotify_add_watch inotify_init inotify_init1 "
-	"inotify_rm_watch io_cancel ioctl io_destroy io_getevents io_pgetevents io_pgetevents_time64 ioprio_get "
-	"ioprio_set io_setup io_submit ipc kill landlock_add_rule landlock_create_ruleset landlock_restrict_self "
-	"lchown lchown32 lgetxattr link linkat listen listmount listxattr listxattrat llistxattr _llseek "
-	"lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret "
-	"mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 mprotect mq_getsetattr mq_notify "
-	"mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal "
-	"msgctl msgget msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat "
-	"_newselect open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free "
-	"pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2 prlimit64 process_mrelease pselect6 "
-	"pselect6_time64 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv recv recvfrom recvmmsg "
-	"recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat rename renameat renameat2 "
-	"restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn "
-	"rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_getaffinity sched_getattr "
-	"sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler sched_rr_get_interval "
-	"sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler "
-	"sched_yield seccomp select semctl semget semop semtimedop semtimedop_time64 send sendfile sendfile64 "
-	"sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 "
-	"setitimer setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid "
-	"setreuid32 setrlimit set_robust_list setsid setsockopt set_thread_area set_tid_address setuid setuid32 "
-	"setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask "
-	"sigreturn socketcall socketpair splice stat stat64 statfs statfs64 statmount statx symlink symlinkat sync "
-	"sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime "
-	"timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 "
-	"timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat "
-	"uretprobe utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev "
-	"arch_prctl modify_ldt process_vm_readv process_vm_writev ptrace";
+static const char always[] = "accept accept4 access adjtimex alarm bind brk cachestat capget "
+			     "capset chdir chmod chown chown32 "
+			     "clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 "
+			     "clock_gettime clock_gettime64 "
+			     "clock_nanosleep clock_nanosleep_time64 close close_range connect "
+			     "copy_file_range creat dup dup2 dup3 "
+			     "epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait "
+			     "epoll_pwait2 epoll_wait epoll_wait_old "
+			     "eventfd eventfd2 execve execveat exit exit_group faccessat "
+			     "faccessat2 fadvise64 fadvise64_64 fallocate "
+			     "fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchown32 "
+			     "fchownat fcntl fcntl64 fdatasync fgetxattr "
+			     "flistxattr flock fork fremovexattr fsetxattr fstat fstat64 fstatat64 "
+			     "fstatfs fstatfs64 fsync ftruncate "
+			     "ftruncate64 futex futex_requeue futex_time64 futex_wait futex_waitv "
+			     "futex_wake futimesat getcpu getcwd "
+			     "getdents getdents64 getegid getegid32 geteuid geteuid32 getgid "
+			     "getgid32 getgroups getgroups32 getitimer "
+			     "getpeername getpgid getpgrp getpid getppid getpriority getrandom "
+			     "getresgid getresgid32 getresuid "
+			     "getresuid32 getrlimit get_robust_list getrusage getsid getsockname "
+			     "getsockopt get_thread_area gettid "
+			     "gettimeofday getuid getuid32 getxattr getxattrat inotify_add_watch "
+			     "inotify_init inotify_init1 "
+			     "inotify_rm_watch io_cancel ioctl io_destroy io_getevents "
+			     "io_pgetevents io_pgetevents_time64 ioprio_get "
+			     "ioprio_set io_setup io_submit ipc kill landlock_add_rule "
+			     "landlock_create_ruleset landlock_restrict_self "
+			     "lchown lchown32 lgetxattr link linkat listen listmount listxattr "
+			     "listxattrat llistxattr _llseek "
+			     "lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack "
+			     "membarrier memfd_create memfd_secret "
+			     "mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 "
+			     "mprotect mq_getsetattr mq_notify "
+			     "mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend "
+			     "mq_timedsend_time64 mq_unlink mremap mseal "
+			     "msgctl msgget msgrcv msgsnd msync munlock munlockall munmap "
+			     "name_to_handle_at nanosleep newfstatat "
+			     "_newselect open openat openat2 pause pidfd_open pidfd_send_signal "
+			     "pipe pipe2 pkey_alloc pkey_free "
+			     "pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2 "
+			     "prlimit64 process_mrelease pselect6 "
+			     "pselect6_time64 pwrite64 pwritev pwritev2 read readahead readlink "
+			     "readlinkat readv recv recvfrom recvmmsg "
+			     "recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat "
+			     "rename renameat renameat2 "
+			     "restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask "
+			     "rt_sigqueueinfo rt_sigreturn "
+			     "rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 "
+			     "rt_tgsigqueueinfo sched_getaffinity sched_getattr "
+			     "sched_getparam sched_get_priority_max sched_get_priority_min "
+			     "sched_getscheduler sched_rr_get_interval "
+			     "sched_rr_get_interval_time64 sched_setaffinity sched_setattr "
+			     "sched_setparam sched_setscheduler "
+			     "sched_yield seccomp select semctl semget semop semtimedop "
+			     "semtimedop_time64 send sendfile sendfile64 "
+			     "sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32 "
+			     "setgid setgid32 setgroups setgroups32 "
+			     "setitimer setpgid setpriority setregid setregid32 setresgid "
+			     "setresgid32 setresuid setresuid32 setreuid "
+			     "setreuid32 setrlimit set_robust_list setsid setsockopt "
+			     "set_thread_area set_tid_address setuid setuid32 "
+			     "setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaltstack "
+			     "signalfd signalfd4 sigprocmask "
+			     "sigreturn socketcall socketpair splice stat stat64 statfs statfs64 "
+			     "statmount statx symlink symlinkat sync "
+			     "sync_file_range syncfs sysinfo tee tgkill time timer_create "
+			     "timer_delete timer_getoverrun timer_gettime "
+			     "timer_gettime64 timer_settime timer_settime64 timerfd_create "
+			     "timerfd_gettime timerfd_gettime64 "
+			     "timerfd_settime timerfd_settime64 times tkill truncate truncate64 "
+			     "ugetrlimit umask uname unlink unlinkat "
+			     "uretprobe utime utimensat utimensat_time64 utimes vfork vmsplice "
+			     "wait4 waitid waitpid write writev "
+			     "arch_prctl modify_ldt process_vm_readv process_vm_writev ptrace";
 
 /* What a capability opens. */
 static const struct {
 	const char *cap, *names;
 } with_cap[] = {
 	{"CAP_DAC_READ_SEARCH", "open_by_handle_at"},
-	{"CAP_SYS_ADMIN",
-	 "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr "
-	 "move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount "
-	 "umount2 unshare"},
+	{"CAP_SYS_ADMIN", "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick "
+			  "lookup_dcookie mount mount_setattr "
+			  "move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname "
+			  "sethostname setns syslog umount "
+			  "umount2 unshare"},
 	{"CAP_SYS_BOOT", "reboot"},
 	{"CAP_SYS_CHROOT", "chroot"},
 	{"CAP_SYS_MODULE", "delete_module init_module finit_module"},
@@ -71,7 +108,7 @@ static bool has_cap(json_t *caps, const char *name)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(caps, i, v)
+	json_array_foreach (caps, i, v)
 		if (streq(json_string_value(v), name))
 			return true;
 	return false;
@@ -87,10 +124,12 @@ static void add_names(json_t *names, const char *list)
 	}
 }
 
-static json_t *when(const char *name, int index, json_int_t value, json_int_t value_two, const char *op)
+static json_t *when(const char *name, int index, json_int_t value, json_int_t value_two,
+		    const char *op)
 {
-	return json_pack("{s:[s], s:s, s:[{s:i, s:I, s:I, s:s}]}", "names", name, "action", "SCMP_ACT_ALLOW",
-			 "args", "index", index, "value", value, "valueTwo", value_two, "op", op);
+	return json_pack("{s:[s], s:s, s:[{s:i, s:I, s:I, s:s}]}", "names", name, "action",
+			 "SCMP_ACT_ALLOW", "args", "index", index, "value", value, "valueTwo",
+			 value_two, "op", op);
 }
 
 json_t *seccomp_default(json_t *caps)
@@ -102,17 +141,20 @@ json_t *seccomp_default(json_t *caps)
 	for (size_t i = 0; i < ARRAY_SIZE(with_cap); i++)
 		if (has_cap(caps, with_cap[i].cap))
 			add_names(names, with_cap[i].names);
-	json_array_append_new(rules, json_pack("{s:o, s:s}", "names", names, "action", "SCMP_ACT_ALLOW"));
+	json_array_append_new(rules,
+			      json_pack("{s:o, s:s}", "names", names, "action", "SCMP_ACT_ALLOW"));
 	/* not AF_VSOCK, which knows no namespaces */
 	json_array_append_new(rules, when("socket", 0, 40, 0, "SCMP_CMP_NE"));
 	for (size_t i = 0; i < ARRAY_SIZE(personalities); i++)
-		json_array_append_new(rules, when("personality", 0, personalities[i], 0, "SCMP_CMP_EQ"));
+		json_array_append_new(rules,
+				      when("personality", 0, personalities[i], 0, "SCMP_CMP_EQ"));
 	if (!has_cap(caps, "CAP_SYS_ADMIN")) {
 		/* no new namespaces; clone3 hides its flags: libc falls back to clone */
 		json_array_append_new(rules, when("clone", 0, 0x7e020000, 0, "SCMP_CMP_MASKED_EQ"));
-		json_array_append_new(rules, json_pack("{s:[s], s:s, s:i}", "names", "clone3", "action",
-						       "SCMP_ACT_ERRNO", "errnoRet", 38));
+		json_array_append_new(rules, json_pack("{s:[s], s:s, s:i}", "names", "clone3",
+						       "action", "SCMP_ACT_ERRNO", "errnoRet", 38));
 	}
-	return json_pack("{s:s, s:i, s:[s, s, s], s:o}", "defaultAction", "SCMP_ACT_ERRNO", "defaultErrnoRet", 1,
-			 "architectures", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "syscalls", rules);
+	return json_pack("{s:s, s:i, s:[s, s, s], s:o}", "defaultAction", "SCMP_ACT_ERRNO",
+			 "defaultErrnoRet", 1, "architectures", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86",
+			 "SCMP_ARCH_X32", "syscalls", rules);
 }

@@ -31,7 +31,7 @@ struct client {
 	int fd;
 	int attached;
 	unsigned char head[SHIM_HEADER + SHIM_FRAME_MAX];
-	size_t have;			/* bytes of the frame being read */
+	size_t have; /* bytes of the frame being read */
 	char *out;
 	size_t out_len, out_alloc;
 };
@@ -49,7 +49,7 @@ static int out_fd = -1, err_fd = -1, in_fd = -1, listen_fd = -1, log_fd = -1;
 static long long log_size;
 static struct client *clients[CLIENTS_MAX];
 static struct line out_line, err_line;
-static char *in_queue;			/* stdin not taken yet */
+static char *in_queue; /* stdin not taken yet */
 static size_t in_len;
 static int in_eof, go, had_attach;
 static pid_t ctr_pid;
@@ -181,8 +181,11 @@ static size_t put_time(char *dst)
 /* The length of the valid UTF-8 sequence at p, or 0. */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 :
-		     p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t len = p[0] < 0x80		   ? 1
+		     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		     : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						   : 0;
 
 	if (!len || len > n)
 		return 0;
@@ -210,7 +213,7 @@ static void log_line(const struct line *l, const char *stream)
 		unsigned char c = s[i];
 
 		if (!len) {
-			memcpy(rec + n, "\xef\xbf\xbd", 3);	/* U+FFFD, as encoding/json does */
+			memcpy(rec + n, "\xef\xbf\xbd", 3); /* U+FFFD, as encoding/json does */
 			n += 3;
 			i++;
 			continue;
@@ -358,7 +361,8 @@ static void on_frame(struct client *c, int type, const unsigned char *p, size_t 
 		return;
 	case SHIM_RESIZE:
 		if (n == 4 && opt_tty && out_fd >= 0) {
-			struct winsize ws = {.ws_row = p[0] << 8 | p[1], .ws_col = p[2] << 8 | p[3]};
+			struct winsize ws = {.ws_row = p[0] << 8 | p[1],
+					     .ws_col = p[2] << 8 | p[3]};
 
 			ioctl(out_fd, TIOCSWINSZ, &ws);
 		}
@@ -381,7 +385,8 @@ static void client_read(size_t i)
 	if (c->have >= SHIM_HEADER)
 		len = (size_t)c->head[4] << 24 | c->head[5] << 16 | c->head[6] << 8 | c->head[7];
 	n = recv(c->fd, c->head + c->have,
-		 c->have < SHIM_HEADER ? SHIM_HEADER - c->have : SHIM_HEADER + len - c->have, MSG_DONTWAIT);
+		 c->have < SHIM_HEADER ? SHIM_HEADER - c->have : SHIM_HEADER + len - c->have,
+		 MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -431,7 +436,8 @@ static void socket_open(void)
 	join(addr.sun_path, "/proc/self/fd/", num, "/shim.sock");
 	listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	unlink(addr.sun_path);
-	if (dir < 0 || listen_fd < 0 || bind(listen_fd, (void *)&addr, sizeof(addr)) || listen(listen_fd, 64))
+	if (dir < 0 || listen_fd < 0 || bind(listen_fd, (void *)&addr, sizeof(addr)) ||
+	    listen(listen_fd, 64))
 		die("cannot listen on shim.sock");
 	close(dir);
 }
@@ -449,7 +455,9 @@ static int recv_master(int sock)
 {
 	char byte[64], control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = {byte, sizeof(byte)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
 			     .msg_controllen = sizeof(control)};
 	int conn = accept4(sock, NULL, NULL, SOCK_CLOEXEC), fd = -1;
 	struct cmsghdr *cm;
@@ -538,7 +546,8 @@ static void start(void)
 		}
 		strcpy(addr.sun_path, console);
 		console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (console_fd < 0 || bind(console_fd, (void *)&addr, sizeof(addr)) || listen(console_fd, 1))
+		if (console_fd < 0 || bind(console_fd, (void *)&addr, sizeof(addr)) ||
+		    listen(console_fd, 1))
 			die("console socket");
 		p_in[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
 		p_out[1] = dup(p_in[0]);
@@ -611,7 +620,7 @@ static int pump(int *fd, struct line *l, const char *stream, int type)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 1;
-	if (n <= 0) {	/* a pty whose other side is closed reads EIO */
+	if (n <= 0) { /* a pty whose other side is closed reads EIO */
 		log_line(l, stream);
 		l->len = 0;
 		close(*fd);
@@ -717,7 +726,8 @@ static void turn(int sig_fd)
 		short events = 0;
 
 		if (clients[i])
-			events = (in_len < QUEUE_MAX ? POLLIN : 0) | (clients[i]->out_len ? POLLOUT : 0);
+			events = (in_len < QUEUE_MAX ? POLLIN : 0) |
+				 (clients[i]->out_len ? POLLOUT : 0);
 		p[5 + i] = (struct pollfd){clients[i] ? clients[i]->fd : -1, events, 0};
 	}
 	if (poll(p, 5 + CLIENTS_MAX, -1) < 0)
@@ -752,10 +762,12 @@ static int parse_option(char *arg)
 		const char **str;
 		int *num;
 	} options[] = {
-		{"dir", &opt_dir, NULL},       {"runtime", &opt_runtime, NULL}, {"rtroot", &opt_rtroot, NULL},
-		{"id", &opt_id, NULL},	       {"bundle", &opt_bundle, NULL},   {"exec", &opt_exec, NULL},
-		{"log", &opt_log, NULL},       {"files", NULL, &opt_files},     {"tty", NULL, &opt_tty},
-		{"stdin", NULL, &opt_stdin},   {"hold", NULL, &opt_hold},       {"once", NULL, &opt_once},
+		{"dir", &opt_dir, NULL},       {"runtime", &opt_runtime, NULL},
+		{"rtroot", &opt_rtroot, NULL}, {"id", &opt_id, NULL},
+		{"bundle", &opt_bundle, NULL}, {"exec", &opt_exec, NULL},
+		{"log", &opt_log, NULL},       {"files", NULL, &opt_files},
+		{"tty", NULL, &opt_tty},       {"stdin", NULL, &opt_stdin},
+		{"hold", NULL, &opt_hold},     {"once", NULL, &opt_once},
 	};
 	char *eq = strchr(arg, '=');
 

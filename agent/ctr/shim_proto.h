@@ -21,14 +21,14 @@
 #pragma once
 
 enum shim_frame {
-	SHIM_STDIN = 0,		/* to the monitor */
-	SHIM_STDOUT = 1,	/* from it */
+	SHIM_STDIN = 0, /* to the monitor */
+	SHIM_STDOUT = 1, /* from it */
 	SHIM_STDERR = 2,
-	SHIM_EXIT = 3,		/* from it; payload: decimal exit code */
-	SHIM_STDIN_EOF = 4,	/* to it */
-	SHIM_RESIZE = 5,	/* to it; payload: rows, columns, u16 big-endian each */
-	SHIM_ATTACH = 6,	/* to it */
-	SHIM_GO = 7,		/* to it */
+	SHIM_EXIT = 3, /* from it; payload: decimal exit code */
+	SHIM_STDIN_EOF = 4, /* to it */
+	SHIM_RESIZE = 5, /* to it; payload: rows, columns, u16 big-endian each */
+	SHIM_ATTACH = 6, /* to it */
+	SHIM_GO = 7, /* to it */
 };
 
 enum { SHIM_HEADER = 8, SHIM_FRAME_MAX = 16384 };

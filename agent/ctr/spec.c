@@ -10,14 +10,15 @@
 #include "ctr/ctr_impl.h"
 #include "disk/file.h"
 
-static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static const char default_path[] =
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 static bool env_has(json_t *env, const char *name)
 {
 	size_t n = strlen(name), i;
 	json_t *v;
 
-	json_array_foreach(env, i, v)
+	json_array_foreach (env, i, v)
 		if (!strncmp(json_string_value(v), name, n) && json_string_value(v)[n] == '=')
 			return true;
 	return false;
@@ -35,7 +36,7 @@ static json_t *make_env(json_t *given, json_t *config, bool tty, const char *hom
 		json_array_append_new(env, json_sprintf("HOSTNAME=%s", js(config, "Hostname")));
 	if (tty && !env_has(given, "TERM"))
 		json_array_append_new(env, json_string("TERM=xterm"));
-	json_array_foreach(given, i, v)
+	json_array_foreach (given, i, v)
 		json_array_append(env, v);
 	if (!env_has(given, "HOME"))
 		json_array_append_new(env, json_sprintf("HOME=%s", home));
@@ -47,15 +48,16 @@ static json_t *make_rlimits(json_t *host)
 	json_t *out = json_array(), *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(host, "Ulimits"), i, v) {
+	json_array_foreach (json_object_get(host, "Ulimits"), i, v) {
 		char name[32] = "RLIMIT_";
 		size_t n = 7;
 
 		for (const char *p = js(v, "Name"); *p && n < sizeof(name) - 1; p++)
 			name[n++] = toupper(*p);
 		name[n] = 0;
-		json_array_append_new(out, json_pack("{s:s, s:O?, s:O?}", "type", name, "soft", json_object_get(v, "Soft"),
-						     "hard", json_object_get(v, "Hard")));
+		json_array_append_new(out, json_pack("{s:s, s:O?, s:O?}", "type", name, "soft",
+						     json_object_get(v, "Soft"), "hard",
+						     json_object_get(v, "Hard")));
 	}
 	return out;
 }
@@ -65,7 +67,7 @@ static bool security_opt(json_t *host, const char *name, const char **ret)
 	size_t n = strlen(name), i;
 	json_t *v;
 
-	json_array_foreach(json_object_get(host, "SecurityOpt"), i, v) {
+	json_array_foreach (json_object_get(host, "SecurityOpt"), i, v) {
 		const char *s = json_string_value(v);
 
 		if (strncmp(s, name, n) || (s[n] && s[n] != '=' && s[n] != ':'))
@@ -88,14 +90,15 @@ static json_t *make_capabilities(json_t *caps, bool root)
 	json_t *none = json_array(), *out;
 
 	/* another user than root gets them by executing files that have them only */
-	out = json_pack("{s:O, s:O, s:O}", "bounding", caps, "effective", root ? caps : none, "permitted",
-			root ? caps : none);
+	out = json_pack("{s:O, s:O, s:O}", "bounding", caps, "effective", root ? caps : none,
+			"permitted", root ? caps : none);
 	json_decref(none);
 	return out;
 }
 
-static int make_process(const char *root, const char *user, json_t *group_add, json_t *config, json_t *host,
-			json_t *given_env, json_t *caps, bool tty, bool nnp, json_t **ret, struct err *err)
+static int make_process(const char *root, const char *user, json_t *group_add, json_t *config,
+			json_t *host, json_t *given_env, json_t *caps, bool tty, bool nnp,
+			json_t **ret, struct err *err)
 {
 	_cleanup_free_ char *home = NULL;
 	json_t *who, *p;
@@ -104,13 +107,16 @@ static int make_process(const char *root, const char *user, json_t *group_add, j
 	if (rc)
 		return rc;
 	p = json_pack("{s:b, s:o, s:o, s:o, s:b, s:o}", "terminal", tty, "user", who, "env",
-		      make_env(given_env, config, tty, home), "capabilities", make_capabilities(caps, !ji(who, "uid")),
-		      "noNewPrivileges", no_new_privileges(host, nnp), "rlimits", make_rlimits(host));
+		      make_env(given_env, config, tty, home), "capabilities",
+		      make_capabilities(caps, !ji(who, "uid")), "noNewPrivileges",
+		      no_new_privileges(host, nnp), "rlimits", make_rlimits(host));
 	if (tty && json_array_size(json_object_get(host, "ConsoleSize")) == 2 &&
 	    json_integer_value(json_array_get(json_object_get(host, "ConsoleSize"), 0)) > 0)
-		json_object_set_new(p, "consoleSize",
-				    json_pack("{s:O, s:O}", "height", json_array_get(json_object_get(host, "ConsoleSize"), 0),
-					      "width", json_array_get(json_object_get(host, "ConsoleSize"), 1)));
+		json_object_set_new(
+			p, "consoleSize",
+			json_pack("{s:O, s:O}", "height",
+				  json_array_get(json_object_get(host, "ConsoleSize"), 0), "width",
+				  json_array_get(json_object_get(host, "ConsoleSize"), 1)));
 	*ret = p;
 	return 0;
 }
@@ -127,7 +133,8 @@ static json_t *mount(const char *target, const char *type, const char *source, c
 		json_array_append_new(list, json_stringn(options, n));
 		options += n + (options[n] == ',');
 	}
-	return json_pack("{s:s, s:s, s:s, s:o}", "destination", target, "type", type, "source", source, "options", list);
+	return json_pack("{s:s, s:s, s:s, s:o}", "destination", target, "type", type, "source",
+			 source, "options", list);
 }
 
 static bool taken(json_t *user, const char *target)
@@ -135,7 +142,7 @@ static bool taken(json_t *user, const char *target)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(user, i, v)
+	json_array_foreach (user, i, v)
 		if (!strcmp(js(v, "destination"), target))
 			return true;
 	return false;
@@ -157,7 +164,7 @@ static void add_sorted(json_t *out, json_t *user)
 	size_t i;
 
 	for (int want = 1, left = json_array_size(user); left && want < 256; want++)
-		json_array_foreach(user, i, v)
+		json_array_foreach (user, i, v)
 			if (depth(js(v, "destination")) == want) {
 				json_array_append(out, v);
 				left--;
@@ -166,21 +173,29 @@ static void add_sorted(json_t *out, json_t *user)
 
 static json_t *make_mounts(const struct bundle *b)
 {
-	bool privileged = jb(b->host, "Privileged"), host_ipc = !strcmp(js(b->host, "IpcMode"), "host");
+	bool privileged = jb(b->host, "Privileged"),
+	     host_ipc = !strcmp(js(b->host, "IpcMode"), "host");
 	static const char *const files[] = {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"};
-	_cleanup_free_ char *shm = xasprintf("nosuid,noexec,nodev,mode=1777,size=%lld", ji(b->host, "ShmSize"));
+	_cleanup_free_ char *shm =
+		xasprintf("nosuid,noexec,nodev,mode=1777,size=%lld", ji(b->host, "ShmSize"));
 	json_t *out = json_array(), *keep = json_array(), *v;
 	size_t i;
 
 	json_array_append_new(out, mount("/proc", "proc", "proc", "nosuid,noexec,nodev"));
-	json_array_append_new(out, mount("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"));
-	json_array_append_new(out, mount("/dev/pts", "devpts", "devpts",
-					 "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"));
-	json_array_append_new(out, mount("/sys", "sysfs", "sysfs", privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro"));
-	json_array_append_new(out, mount("/sys/fs/cgroup", "cgroup", "cgroup",
-					 privileged ? "nosuid,noexec,nodev" : "ro,nosuid,noexec,nodev"));
-	json_array_append_new(out, host_ipc ? mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind")
-					    : mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"));
+	json_array_append_new(
+		out, mount("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"));
+	json_array_append_new(out,
+			      mount("/dev/pts", "devpts", "devpts",
+				    "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"));
+	json_array_append_new(out,
+			      mount("/sys", "sysfs", "sysfs",
+				    privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro"));
+	json_array_append_new(out,
+			      mount("/sys/fs/cgroup", "cgroup", "cgroup",
+				    privileged ? "nosuid,noexec,nodev" : "ro,nosuid,noexec,nodev"));
+	json_array_append_new(
+		out, host_ipc ? mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind")
+			      : mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"));
 	if (host_ipc)
 		json_array_append_new(out, mount("/dev/shm", "bind", "/dev/shm", "rbind"));
 	else if (b->shm)
@@ -193,13 +208,14 @@ static json_t *make_mounts(const struct bundle *b)
 		if (!access(from, F_OK))
 			json_array_append_new(out, mount(files[i], "bind", from, "rbind,rprivate"));
 	}
-	json_array_foreach(out, i, v)
+	json_array_foreach (out, i, v)
 		if (!taken(b->mounts, js(v, "destination")))
 			json_array_append(keep, v);
 	json_decref(out);
 	add_sorted(keep, b->mounts);
 	if (b->init)
-		json_array_append_new(keep, mount("/sbin/docker-init", "bind", b->init_path, "bind,ro"));
+		json_array_append_new(keep,
+				      mount("/sbin/docker-init", "bind", b->init_path, "bind,ro"));
 	return keep;
 }
 
@@ -210,8 +226,8 @@ static const char *root_propagation(json_t *mounts)
 	json_t *m, *o;
 	size_t i, k;
 
-	json_array_foreach(mounts, i, m)
-		json_array_foreach(json_object_get(m, "options"), k, o) {
+	json_array_foreach (mounts, i, m)
+		json_array_foreach (json_object_get(m, "options"), k, o) {
 			const char *s = json_string_value(o);
 
 			if (!strcmp(s, "shared") || !strcmp(s, "rshared"))
@@ -259,7 +275,7 @@ static json_t *make_sysctls(const struct bundle *b)
 	}
 	if (*js(b->config, "Domainname") && strcmp(js(b->host, "UTSMode"), "host"))
 		json_object_set(out, "kernel.domainname", json_object_get(b->config, "Domainname"));
-	json_object_foreach(json_object_get(b->host, "Sysctls"), key, v)
+	json_object_foreach (json_object_get(b->host, "Sysctls"), key, v)
 		if (json_is_string(v))
 			json_object_set(out, key, v);
 	return out;
@@ -267,16 +283,23 @@ static json_t *make_sysctls(const struct bundle *b)
 
 static void set_hidden(json_t *linux_part, json_t *host)
 {
-	static const char masked[] = "[\"/proc/asound\",\"/proc/acpi\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/keys\","
-				     "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\","
-				     "\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"]",
-			  readonly[] = "[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]";
-	json_t *m = json_object_get(host, "MaskedPaths"), *r = json_object_get(host, "ReadonlyPaths");
+	static const char masked[] =
+		"[\"/proc/asound\",\"/proc/acpi\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/"
+		"keys\","
+		"\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/"
+		"sched_debug\","
+		"\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"]",
+			  readonly[] = "[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/"
+				       "proc/sysrq-trigger\"]";
+	json_t *m = json_object_get(host, "MaskedPaths"),
+	       *r = json_object_get(host, "ReadonlyPaths");
 
 	if (jb(host, "Privileged"))
 		return;
-	json_object_set_new(linux_part, "maskedPaths", json_is_array(m) ? json_incref(m) : json_loads(masked, 0, NULL));
-	json_object_set_new(linux_part, "readonlyPaths", json_is_array(r) ? json_incref(r) : json_loads(readonly, 0, NULL));
+	json_object_set_new(linux_part, "maskedPaths",
+			    json_is_array(m) ? json_incref(m) : json_loads(masked, 0, NULL));
+	json_object_set_new(linux_part, "readonlyPaths",
+			    json_is_array(r) ? json_incref(r) : json_loads(readonly, 0, NULL));
 }
 
 static int set_seccomp(json_t *linux_part, json_t *host, json_t *caps, struct err *err)
@@ -293,11 +316,14 @@ static int set_seccomp(json_t *linux_part, json_t *host, json_t *caps, struct er
 		profile = json_loads(v, 0, NULL);
 		if (!json_is_object(profile)) {
 			json_decref(profile);
-			return err_set(err, -EINVAL, "Decoding seccomp profile failed: it is no JSON object");
+			return err_set(err, -EINVAL,
+				       "Decoding seccomp profile failed: it is no JSON object");
 		}
 		if (json_object_get(profile, "archMap")) {
 			json_object_del(profile, "archMap");
-			json_object_set_new(profile, "architectures", json_pack("[s, s, s]", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"));
+			json_object_set_new(profile, "architectures",
+					    json_pack("[s, s, s]", "SCMP_ARCH_X86_64",
+						      "SCMP_ARCH_X86", "SCMP_ARCH_X32"));
 		}
 	}
 	if (profile)
@@ -312,8 +338,9 @@ static int make_linux(const struct bundle *b, json_t *caps, json_t **ret, struct
 	int rc = spec_devices(b->host, devices, rules, err);
 
 	json_object_set_new(res, "devices", rules);
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o}", "cgroupsPath", b->cgroups_path, "namespaces", make_namespaces(b),
-			"resources", res, "devices", devices, "sysctl", make_sysctls(b));
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o}", "cgroupsPath", b->cgroups_path, "namespaces",
+			make_namespaces(b), "resources", res, "devices", devices, "sysctl",
+			make_sysctls(b));
 	if (propagation)
 		json_object_set_new(out, "rootfsPropagation", json_string(propagation));
 	set_hidden(out, b->host);
@@ -335,7 +362,7 @@ static void add_args(const struct bundle *b, json_t *process)
 		json_array_append_new(args, json_string("/sbin/docker-init"));
 		json_array_append_new(args, json_string("--"));
 	}
-	json_array_foreach(b->args, i, v)
+	json_array_foreach (b->args, i, v)
 		json_array_append(args, v);
 	json_object_set_new(process, "args", args);
 }
@@ -348,8 +375,9 @@ int spec_make(const struct bundle *b, json_t **ret, struct err *err)
 
 	if (rc)
 		return rc;
-	rc = make_process(b->root, js(b->config, "User"), json_object_get(b->host, "GroupAdd"), b->config, b->host,
-			  json_object_get(b->config, "Env"), caps, jb(b->config, "Tty"), b->no_new_privileges, &process, err);
+	rc = make_process(b->root, js(b->config, "User"), json_object_get(b->host, "GroupAdd"),
+			  b->config, b->host, json_object_get(b->config, "Env"), caps,
+			  jb(b->config, "Tty"), b->no_new_privileges, &process, err);
 	if (!rc) {
 		rc = make_linux(b, caps, &linux_part, err);
 		if (rc)
@@ -362,14 +390,17 @@ int spec_make(const struct bundle *b, json_t **ret, struct err *err)
 	if (rc == -ENOTDIR) {
 		json_decref(process);
 		json_decref(linux_part);
-		return err_set(err, -EINVAL, "the working directory %s of the container is no folder", cwd);
+		return err_set(err, -EINVAL,
+			       "the working directory %s of the container is no folder", cwd);
 	}
 	add_args(b, process);
 	json_object_set_new(process, "cwd", json_string(cwd));
 	if (ji(b->host, "OomScoreAdj"))
 		json_object_set(process, "oomScoreAdj", json_object_get(b->host, "OomScoreAdj"));
-	spec = json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o}", "ociVersion", "1.0.2", "process", process, "root", "path", b->root,
-			 "readonly", jb(b->host, "ReadonlyRootfs"), "mounts", make_mounts(b), "linux", linux_part);
+	spec = json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o}", "ociVersion", "1.0.2", "process",
+			 process, "root", "path", b->root, "readonly",
+			 jb(b->host, "ReadonlyRootfs"), "mounts", make_mounts(b), "linux",
+			 linux_part);
 	if (strcmp(js(b->host, "UTSMode"), "host") && *js(b->config, "Hostname"))
 		json_object_set(spec, "hostname", json_object_get(b->config, "Hostname"));
 	*ret = spec;
@@ -382,21 +413,24 @@ static json_t *exec_env(json_t *base, json_t *own)
 	json_t *out = json_array(), *v;
 	size_t i;
 
-	json_array_foreach(base, i, v) {
-		_cleanup_free_ char *name = xstrndup(json_string_value(v), strcspn(json_string_value(v), "="));
+	json_array_foreach (base, i, v) {
+		_cleanup_free_ char *name =
+			xstrndup(json_string_value(v), strcspn(json_string_value(v), "="));
 
 		if (!env_has(own, name))
 			json_array_append(out, v);
 	}
-	json_array_foreach(own, i, v)
+	json_array_foreach (own, i, v)
 		if (json_is_string(v) && strchr(json_string_value(v), '='))
 			json_array_append(out, v);
 	return out;
 }
 
-int spec_exec(const char *root, json_t *config, json_t *host, bool nnp, json_t *exec, json_t **ret, struct err *err)
+int spec_exec(const char *root, json_t *config, json_t *host, bool nnp, json_t *exec, json_t **ret,
+	      struct err *err)
 {
-	const char *user = *js(exec, "User") ? js(exec, "User") : js(config, "User"), *cwd = js(exec, "WorkingDir");
+	const char *user = *js(exec, "User") ? js(exec, "User") : js(config, "User"),
+		   *cwd = js(exec, "WorkingDir");
 	json_t *caps, *env, *as = host, *p;
 	int rc;
 
@@ -410,18 +444,24 @@ int spec_exec(const char *root, json_t *config, json_t *host, bool nnp, json_t *
 	if (rc)
 		return rc;
 	env = exec_env(json_object_get(config, "Env"), json_object_get(exec, "Env"));
-	rc = make_process(root, user, json_object_get(host, "GroupAdd"), config, host, env, caps, jb(exec, "Tty"), nnp, &p, err);
+	rc = make_process(root, user, json_object_get(host, "GroupAdd"), config, host, env, caps,
+			  jb(exec, "Tty"), nnp, &p, err);
 	json_decref(env);
 	json_decref(caps);
 	if (rc)
 		return rc;
 	json_object_del(p, "consoleSize");
 	if (json_array_size(json_object_get(exec, "ConsoleSize")) == 2)
-		json_object_set_new(p, "consoleSize",
-				    json_pack("{s:O, s:O}", "height", json_array_get(json_object_get(exec, "ConsoleSize"), 0),
-					      "width", json_array_get(json_object_get(exec, "ConsoleSize"), 1)));
+		json_object_set_new(
+			p, "consoleSize",
+			json_pack("{s:O, s:O}", "height",
+				  json_array_get(json_object_get(exec, "ConsoleSize"), 0), "width",
+				  json_array_get(json_object_get(exec, "ConsoleSize"), 1)));
 	json_object_set(p, "args", json_object_get(exec, "Cmd"));
-	json_object_set_new(p, "cwd", json_string(*cwd ? cwd : *js(config, "WorkingDir") ? js(config, "WorkingDir") : "/"));
+	json_object_set_new(p, "cwd",
+			    json_string(*cwd			    ? cwd
+					: *js(config, "WorkingDir") ? js(config, "WorkingDir")
+								    : "/"));
 	*ret = p;
 	return 0;
 }

@@ -11,16 +11,53 @@
 #include "disk/file.h"
 
 static const char *const cap_names[] = {
-	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-	"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-	"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-	"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-	"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+	"CHOWN",
+	"DAC_OVERRIDE",
+	"DAC_READ_SEARCH",
+	"FOWNER",
+	"FSETID",
+	"KILL",
+	"SETGID",
+	"SETUID",
+	"SETPCAP",
+	"LINUX_IMMUTABLE",
+	"NET_BIND_SERVICE",
+	"NET_BROADCAST",
+	"NET_ADMIN",
+	"NET_RAW",
+	"IPC_LOCK",
+	"IPC_OWNER",
+	"SYS_MODULE",
+	"SYS_RAWIO",
+	"SYS_CHROOT",
+	"SYS_PTRACE",
+	"SYS_PACCT",
+	"SYS_ADMIN",
+	"SYS_BOOT",
+	"SYS_NICE",
+	"SYS_RESOURCE",
+	"SYS_TIME",
+	"SYS_TTY_CONFIG",
+	"MKNOD",
+	"LEASE",
+	"AUDIT_WRITE",
+	"AUDIT_CONTROL",
+	"SETFCAP",
+	"MAC_OVERRIDE",
+	"MAC_ADMIN",
+	"SYSLOG",
+	"WAKE_ALARM",
+	"BLOCK_SUSPEND",
+	"AUDIT_READ",
+	"PERFMON",
+	"BPF",
 	"CHECKPOINT_RESTORE",
 };
 static const char *const default_caps[] = {
-	"CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-	"NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+	"CHOWN",   "DAC_OVERRIDE", "FSETID",	       "FOWNER",
+	"MKNOD",   "NET_RAW",	   "SETGID",	       "SETUID",
+	"SETFCAP", "SETPCAP",	   "NET_BIND_SERVICE", "SYS_CHROOT",
+	"KILL",	   "AUDIT_WRITE",
 };
 
 static int cap_index(const char *name)
@@ -38,7 +75,7 @@ static bool has_all(json_t *list)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
+	json_array_foreach (list, i, v)
 		if (!strcasecmp(json_string_value(v), "ALL"))
 			return true;
 	return false;
@@ -61,7 +98,7 @@ int spec_caps(json_t *host, json_t **ret, struct err *err)
 			keep[cap_index(default_caps[i])] = true;
 	for (int pass = 0; pass < 2; pass++) {
 		/* what is dropped by name goes also from ALL; what is added by name stays with ALL dropped */
-		json_array_foreach(pass ? add : drop, i, v) {
+		json_array_foreach (pass ? add : drop, i, v) {
 			const char *name = json_string_value(v);
 			int at = cap_index(name);
 
@@ -109,8 +146,8 @@ static json_t *memory(json_t *host)
 	put(m, "reservation", ji(host, "MemoryReservation"));
 	if (ji(host, "Memory") && v1_has("memory", "memory.memsw.limit_in_bytes"))
 		put(m, "swap", ji(host, "MemorySwap"));
-	if (json_is_integer(json_object_get(host, "MemorySwappiness")) && ji(host, "MemorySwappiness") >= 0 &&
-	    !cgroup_is_v2())
+	if (json_is_integer(json_object_get(host, "MemorySwappiness")) &&
+	    ji(host, "MemorySwappiness") >= 0 && !cgroup_is_v2())
 		json_object_set(m, "swappiness", json_object_get(host, "MemorySwappiness"));
 	if (jb(host, "OomKillDisable") && !cgroup_is_v2())
 		json_object_set_new(m, "disableOOMKiller", json_true());
@@ -141,11 +178,12 @@ static void throttle(json_t *io, json_t *host, const char *from, const char *to,
 	struct stat st;
 	size_t i;
 
-	json_array_foreach(json_object_get(host, from), i, v)
+	json_array_foreach (json_object_get(host, from), i, v)
 		if (!stat(js(v, "Path"), &st) && S_ISBLK(st.st_mode))
-			json_array_append_new(out, json_pack("{s:i, s:i, s:I}", "major", major(st.st_rdev), "minor",
-							     minor(st.st_rdev), field,
-							     ji(v, from[5] == 'W' ? "Weight" : "Rate")));
+			json_array_append_new(
+				out, json_pack("{s:i, s:i, s:I}", "major", major(st.st_rdev),
+					       "minor", minor(st.st_rdev), field,
+					       ji(v, from[5] == 'W' ? "Weight" : "Rate")));
 	if (json_array_size(out))
 		json_object_set_new(io, to, out);
 	else
@@ -175,7 +213,8 @@ json_t *spec_resources(json_t *host)
 	put_section(res, "cpu", cpu(host));
 	put_section(res, "blockIO", block_io(host));
 	if (ji(host, "PidsLimit") > 0)
-		json_object_set_new(res, "pids", json_pack("{s:I}", "limit", ji(host, "PidsLimit")));
+		json_object_set_new(res, "pids",
+				    json_pack("{s:I}", "limit", ji(host, "PidsLimit")));
 	return res;
 }
 
@@ -192,23 +231,28 @@ static json_t *rule(const char *type, json_int_t maj, json_int_t min_, const cha
 	return r;
 }
 
-static void add_node(const char *path, const struct stat *st, const char *access, json_t *devices, json_t *rules)
+static void add_node(const char *path, const struct stat *st, const char *access, json_t *devices,
+		     json_t *rules)
 {
 	const char *type = S_ISBLK(st->st_mode) ? "b" : "c";
 
-	json_array_append_new(devices, json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "path", path, "type", type,
-						 "major", major(st->st_rdev), "minor", minor(st->st_rdev),
-						 "fileMode", st->st_mode & 07777, "uid", (json_int_t)st->st_uid,
-						 "gid", (json_int_t)st->st_gid));
+	json_array_append_new(devices,
+			      json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "path", path, "type",
+					type, "major", major(st->st_rdev), "minor",
+					minor(st->st_rdev), "fileMode", st->st_mode & 07777, "uid",
+					(json_int_t)st->st_uid, "gid", (json_int_t)st->st_gid));
 	if (rules)
-		json_array_append_new(rules, rule(type, major(st->st_rdev), minor(st->st_rdev), access));
+		json_array_append_new(rules,
+				      rule(type, major(st->st_rdev), minor(st->st_rdev), access));
 }
 
 /* A device, or all below a folder. skip: what the runtime makes itself. */
-static int add_tree(const char *from, const char *to, const char *access, bool all, json_t *devices, json_t *rules)
+static int add_tree(const char *from, const char *to, const char *access, bool all, json_t *devices,
+		    json_t *rules)
 {
-	static const char *const own[] = {"pts", "shm", "mqueue", "fd", "console", "ptmx", "null", "zero", "full",
-					  "random", "urandom", "tty", ".udev", "hugepages"};
+	static const char *const own[] = {"pts",     "shm",  "mqueue", "fd",	   "console",
+					  "ptmx",    "null", "zero",   "full",	   "random",
+					  "urandom", "tty",  ".udev",  "hugepages"};
 	struct stat st;
 	struct dirent *e;
 	DIR *d;
@@ -221,7 +265,8 @@ static int add_tree(const char *from, const char *to, const char *access, bool a
 		return 0;
 	d = opendir(from);
 	while (d && (e = readdir(d))) {
-		_cleanup_free_ char *f = xasprintf("%s/%s", from, e->d_name), *t = xasprintf("%s/%s", to, e->d_name);
+		_cleanup_free_ char *f = xasprintf("%s/%s", from, e->d_name),
+				    *t = xasprintf("%s/%s", to, e->d_name);
 		bool skip = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
 
 		for (size_t i = 0; all && !strcmp(from, "/dev") && i < ARRAY_SIZE(own); i++)
@@ -238,7 +283,8 @@ static int add_cgroup_rule(const char *text, json_t *rules, struct err *err)
 {
 	char type, maj[12], min_[12], access[4];
 
-	if (sscanf(text, "%c %11[0-9*]:%11[0-9*] %3[rwm]", &type, maj, min_, access) != 4 || !strchr("abc", type))
+	if (sscanf(text, "%c %11[0-9*]:%11[0-9*] %3[rwm]", &type, maj, min_, access) != 4 ||
+	    !strchr("abc", type))
 		return err_set(err, -EINVAL, "invalid device cgroup rule format: '%s'", text);
 	json_array_append_new(rules, rule((char[]){type, 0}, *maj == '*' ? -1 : atoll(maj),
 					  *min_ == '*' ? -1 : atoll(min_), access));
@@ -256,7 +302,9 @@ int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err)
 
 	if (json_array_size(json_object_get(host, "DeviceRequests"))) {
 		v = json_array_get(json_object_get(host, "DeviceRequests"), 0);
-		return err_set(err, -EINVAL, "could not select device driver \"%s\" with capabilities: this node has none",
+		return err_set(err, -EINVAL,
+			       "could not select device driver \"%s\" with capabilities: this node "
+			       "has none",
 			       js(v, "Driver"));
 	}
 	if (jb(host, "Privileged")) {
@@ -268,14 +316,19 @@ int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err)
 	json_array_append_new(rules, rule("b", -1, -1, "m"));
 	for (i = 0; i < ARRAY_SIZE(usual); i++)
 		json_array_append_new(rules, rule("c", usual[i].maj, usual[i].min, "rwm"));
-	json_array_foreach(json_object_get(host, "Devices"), i, v) {
-		const char *from = js(v, "PathOnHost"), *to = js(v, "PathInContainer"), *access = js(v, "CgroupPermissions");
+	json_array_foreach (json_object_get(host, "Devices"), i, v) {
+		const char *from = js(v, "PathOnHost"), *to = js(v, "PathInContainer"),
+			   *access = js(v, "CgroupPermissions");
 
-		if (add_tree(from, *to ? to : from, *access ? access : "rwm", false, devices, rules))
-			return err_set(err, -EINVAL, "error gathering device information while adding custom device \"%s\": "
-				       "no such file or directory", from);
+		if (add_tree(from, *to ? to : from, *access ? access : "rwm", false, devices,
+			     rules))
+			return err_set(err, -EINVAL,
+				       "error gathering device information while adding custom "
+				       "device \"%s\": "
+				       "no such file or directory",
+				       from);
 	}
-	json_array_foreach(json_object_get(host, "DeviceCgroupRules"), i, v)
+	json_array_foreach (json_object_get(host, "DeviceCgroupRules"), i, v)
 		if (!rc && json_is_string(v))
 			rc = add_cgroup_rule(json_string_value(v), rules, err);
 	return rc;

@@ -13,7 +13,8 @@
 int root_open(const char *root, const char *path, int flags)
 {
 	_cleanup_close_ int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = {.flags = flags | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 	int fd;
 
 	if (dir < 0)
@@ -37,14 +38,16 @@ int root_mkdir(const char *root, const char *path, uid_t uid, gid_t gid)
 		fd = root_open(root, copy, O_PATH | O_DIRECTORY);
 		if (fd == -ENOENT) {
 			char *slash = strrchr(copy, '/');
-			_cleanup_free_ char *parent = slash ? xstrndup(copy, slash - copy) : xstrdup("");
+			_cleanup_free_ char *parent =
+				slash ? xstrndup(copy, slash - copy) : xstrdup("");
 			_cleanup_close_ int at = root_open(root, parent, O_PATH | O_DIRECTORY);
 
 			if (at < 0)
 				rc = at;
 			else if (mkdirat(at, slash ? slash + 1 : copy, 0755) && errno != EEXIST)
 				rc = -errno;
-			else if (fchownat(at, slash ? slash + 1 : copy, uid, gid, AT_SYMLINK_NOFOLLOW))
+			else if (fchownat(at, slash ? slash + 1 : copy, uid, gid,
+					  AT_SYMLINK_NOFOLLOW))
 				rc = -errno;
 		} else if (fd < 0) {
 			rc = fd;
@@ -106,7 +109,8 @@ static int find_user(const char *root, const char *user, struct identity *id, st
 	bool numeric = number(user, &id->uid);
 
 	read_in_root(root, "/etc/passwd", &text);
-	for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *f[7];
 		uint32_t uid, gid;
 
@@ -122,7 +126,8 @@ static int find_user(const char *root, const char *user, struct identity *id, st
 		return 0;
 	}
 	if (!numeric && strcmp(user, "root"))
-		return err_set(err, -EINVAL, "unable to find user %s: no matching entries in passwd file", user);
+		return err_set(err, -EINVAL,
+			       "unable to find user %s: no matching entries in passwd file", user);
 	return 0;
 }
 
@@ -132,7 +137,8 @@ static int find_group(const char *root, const char *group, uint32_t *ret, struct
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
 	read_in_root(root, "/etc/group", &text);
-	for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *f[4];
 
 		split(line, f, 4);
@@ -141,7 +147,8 @@ static int find_group(const char *root, const char *group, uint32_t *ret, struct
 	}
 	if (number(group, ret))
 		return 0;
-	return err_set(err, -EINVAL, "unable to find group %s: no matching entries in group file", group);
+	return err_set(err, -EINVAL, "unable to find group %s: no matching entries in group file",
+		       group);
 }
 
 /* The groups that list the user as a member. */
@@ -150,7 +157,8 @@ static void member_groups(const char *root, const char *name, json_t *out)
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
 	read_in_root(root, "/etc/group", &text);
-	for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *f[4], *members;
 		uint32_t gid;
 
@@ -161,7 +169,8 @@ static void member_groups(const char *root, const char *name, json_t *out)
 	}
 }
 
-int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home, struct err *err)
+int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home,
+	      struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(user);
 	struct identity id = {0};
@@ -178,15 +187,15 @@ int spec_user(const char *root, const char *user, json_t *group_add, json_t **re
 		rc = find_group(root, group, &id.gid, err);
 	else if (!rc && id.name)
 		member_groups(root, id.name, gids);
-	json_array_foreach(group_add, i, v)
+	json_array_foreach (group_add, i, v)
 		if (!rc && !(rc = find_group(root, json_string_value(v), &gid, err)))
 			json_array_append_new(gids, json_integer(gid));
 	if (rc) {
 		json_decref(gids);
 		free(id.home);
 	} else {
-		*ret = json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)id.uid, "gid", (json_int_t)id.gid,
-				 "additionalGids", gids);
+		*ret = json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)id.uid, "gid",
+				 (json_int_t)id.gid, "additionalGids", gids);
 		*ret_home = id.home ? id.home : xstrdup("/");
 	}
 	free(id.name);

@@ -25,7 +25,8 @@ static json_t *stat_file(const char *controller, const char *cgroup, const char 
 
 	if (cgroup_read(controller, cgroup, file, &text))
 		return o;
-	for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *space = strchr(line, ' ');
 
 		if (!space)
@@ -44,7 +45,8 @@ static uint64_t system_ns(void)
 
 	if (file_read("/proc/stat", 4 << 20, &text, NULL))
 		return 0;
-	sscanf(text.data, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7);
+	sscanf(text.data, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3,
+	       v + 4, v + 5, v + 6, v + 7);
 	for (size_t i = 0; i < ARRAY_SIZE(v); i++)
 		sum += v[i];
 	return sum * (1000000000ull / sysconf(_SC_CLK_TCK));
@@ -68,11 +70,15 @@ static json_t *cpu_json(const char *cg)
 		uint64_t tick = 1000000000ull / sysconf(_SC_CLK_TCK);
 
 		put(usage, "total_usage", cgroup_value("cpuacct", cg, "cpuacct.usage", NULL));
-		put(usage, "usage_in_kernelmode", cgroup_value("cpuacct", cg, "cpuacct.stat", "system") * tick);
-		put(usage, "usage_in_usermode", cgroup_value("cpuacct", cg, "cpuacct.stat", "user") * tick);
+		put(usage, "usage_in_kernelmode",
+		    cgroup_value("cpuacct", cg, "cpuacct.stat", "system") * tick);
+		put(usage, "usage_in_usermode",
+		    cgroup_value("cpuacct", cg, "cpuacct.stat", "user") * tick);
 		put(throttle, "periods", cgroup_value("cpu", cg, "cpu.stat", "nr_periods"));
-		put(throttle, "throttled_periods", cgroup_value("cpu", cg, "cpu.stat", "nr_throttled"));
-		put(throttle, "throttled_time", cgroup_value("cpu", cg, "cpu.stat", "throttled_time"));
+		put(throttle, "throttled_periods",
+		    cgroup_value("cpu", cg, "cpu.stat", "nr_throttled"));
+		put(throttle, "throttled_time",
+		    cgroup_value("cpu", cg, "cpu.stat", "throttled_time"));
 	}
 	json_object_set_new(o, "cpu_usage", usage);
 	put(o, "system_cpu_usage", system_ns());
@@ -115,7 +121,8 @@ static json_t *memory_json(const char *cg)
 static void add_io(json_t *bytes, json_t *ops, const char *cg)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	static const char *const v1_files[] = {"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"};
+	static const char *const v1_files[] = {"blkio.throttle.io_service_bytes_recursive",
+					       "blkio.throttle.io_serviced_recursive"};
 	json_t *const out[] = {bytes, ops};
 	unsigned int maj, min_;
 	unsigned long long v[4];
@@ -123,25 +130,32 @@ static void add_io(json_t *bytes, json_t *ops, const char *cg)
 
 	if (cgroup_is_v2()) {
 		cgroup_read("", cg, "io.stat", &text);
-		for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-			if (sscanf(line, "%u:%u rbytes=%llu wbytes=%llu rios=%llu wios=%llu", &maj, &min_, v, v + 1, v + 2, v + 3) != 6)
+		for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+		     line = strtok_r(NULL, "\n", &save)) {
+			if (sscanf(line, "%u:%u rbytes=%llu wbytes=%llu rios=%llu wios=%llu", &maj,
+				   &min_, v, v + 1, v + 2, v + 3) != 6)
 				continue;
 			for (int i = 0; i < 4; i++)
-				json_array_append_new(out[i / 2], json_pack("{s:i, s:i, s:s, s:I}", "major", maj, "minor", min_, "op",
-									    i % 2 ? "write" : "read", "value", (json_int_t)v[i]));
+				json_array_append_new(out[i / 2],
+						      json_pack("{s:i, s:i, s:s, s:I}", "major",
+								maj, "minor", min_, "op",
+								i % 2 ? "write" : "read", "value",
+								(json_int_t)v[i]));
 		}
 		return;
 	}
 	for (size_t i = 0; i < 2; i++) {
 		buf_reset(&text);
 		cgroup_read("blkio", cg, v1_files[i], &text);
-		for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+		     line = strtok_r(NULL, "\n", &save)) {
 			if (sscanf(line, "%u:%u %15s %llu", &maj, &min_, op, v) != 4)
 				continue;
 			for (char *p = op; *p; p++)
 				*p = tolower(*p);
-			json_array_append_new(out[i], json_pack("{s:i, s:i, s:s, s:I}", "major", maj, "minor", min_, "op", op, "value",
-								(json_int_t)v[0]));
+			json_array_append_new(out[i], json_pack("{s:i, s:i, s:s, s:I}", "major",
+								maj, "minor", min_, "op", op,
+								"value", (json_int_t)v[0]));
 		}
 	}
 }
@@ -151,9 +165,10 @@ static json_t *io_json(const char *cg)
 	json_t *bytes = json_array(), *ops = json_array();
 
 	add_io(bytes, ops, cg);
-	return json_pack("{s:o, s:o, s:n, s:n, s:n, s:n, s:n, s:n}", "io_service_bytes_recursive", bytes, "io_serviced_recursive", ops,
-			 "io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive", "io_merged_recursive",
-			 "io_time_recursive", "sectors_recursive");
+	return json_pack("{s:o, s:o, s:n, s:n, s:n, s:n, s:n, s:n}", "io_service_bytes_recursive",
+			 bytes, "io_serviced_recursive", ops, "io_queue_recursive",
+			 "io_service_time_recursive", "io_wait_time_recursive",
+			 "io_merged_recursive", "io_time_recursive", "sectors_recursive");
 }
 
 static json_t *pids_json(const char *cg)
@@ -168,15 +183,18 @@ static json_t *pids_json(const char *cg)
 
 static json_t *networks_json(const struct ctr *c)
 {
-	static const char *const names[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped", NULL, NULL, NULL, NULL,
+	static const char *const names[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
+					    NULL,	NULL,	      NULL,	   NULL,
 					    "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};
 	_cleanup_free_ char *path = xasprintf("/proc/%d/net/dev", c->pid);
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	json_t *out = json_object();
 
-	if (!c->pid || !strcmp(js(c->host, "NetworkMode"), "host") || file_read(path, 1 << 20, &text, NULL))
+	if (!c->pid || !strcmp(js(c->host, "NetworkMode"), "host") ||
+	    file_read(path, 1 << 20, &text, NULL))
 		return out;
-	for (char *save, *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *colon = strchr(line, ':'), *p;
 		json_t *o;
 
@@ -202,20 +220,27 @@ static json_t *networks_json(const struct ctr *c)
 json_t *ctr_stats(struct ctr *c, json_t *prev)
 {
 	char now[40];
-	json_t *o = json_pack("{s:s, s:s, s:o, s:s, s:i}", "id", c->id, "read", time_format(loop_wall_ns(), now), "name",
-			      json_sprintf("/%s", c->name), "preread", "0001-01-01T00:00:00Z", "num_procs", 0);
+	json_t *o =
+		json_pack("{s:s, s:s, s:o, s:s, s:i}", "id", c->id, "read",
+			  time_format(loop_wall_ns(), now), "name", json_sprintf("/%s", c->name),
+			  "preread", "0001-01-01T00:00:00Z", "num_procs", 0);
 
 	if (!ctr_running(c) || !c->cgroup) {
-		static const char *const empty[] = {"pids_stats", "blkio_stats", "storage_stats", "memory_stats", "cpu_stats",
-						    "precpu_stats"};
+		static const char *const empty[] = {"pids_stats",   "blkio_stats", "storage_stats",
+						    "memory_stats", "cpu_stats",   "precpu_stats"};
 
 		json_object_set_new(o, "read", json_string("0001-01-01T00:00:00Z"));
 		for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
 			json_object_set_new(o, empty[i], json_object());
 		for (size_t i = 4; i < 6; i++)
-			json_object_set_new(o, empty[i], json_loads("{\"cpu_usage\":{\"total_usage\":0,\"usage_in_kernelmode\":0,"
-								    "\"usage_in_usermode\":0},\"throttling_data\":{\"periods\":0,"
-								    "\"throttled_periods\":0,\"throttled_time\":0}}", 0, NULL));
+			json_object_set_new(
+				o, empty[i],
+				json_loads("{\"cpu_usage\":{\"total_usage\":0,\"usage_in_"
+					   "kernelmode\":0,"
+					   "\"usage_in_usermode\":0},\"throttling_data\":{"
+					   "\"periods\":0,"
+					   "\"throttled_periods\":0,\"throttled_time\":0}}",
+					   0, NULL));
 		return o;
 	}
 	json_object_set_new(o, "pids_stats", pids_json(c->cgroup));
@@ -228,9 +253,12 @@ json_t *ctr_stats(struct ctr *c, json_t *prev)
 		json_object_set(o, "precpu_stats", json_object_get(prev, "cpu_stats"));
 		json_object_set(o, "preread", json_object_get(prev, "read"));
 	} else {
-		json_object_set_new(o, "precpu_stats", json_loads("{\"cpu_usage\":{\"total_usage\":0,\"usage_in_kernelmode\":0,"
-								  "\"usage_in_usermode\":0},\"throttling_data\":{\"periods\":0,"
-								  "\"throttled_periods\":0,\"throttled_time\":0}}", 0, NULL));
+		json_object_set_new(
+			o, "precpu_stats",
+			json_loads("{\"cpu_usage\":{\"total_usage\":0,\"usage_in_kernelmode\":0,"
+				   "\"usage_in_usermode\":0},\"throttling_data\":{\"periods\":0,"
+				   "\"throttled_periods\":0,\"throttled_time\":0}}",
+				   0, NULL));
 	}
 	return o;
 }
@@ -278,10 +306,11 @@ static void parse_ps(struct top *t, char *text)
 	json_t *titles = NULL, *rows = json_array(), *row, *v;
 	size_t at = SIZE_MAX, i;
 
-	for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		if (!titles) {
 			titles = fields(line, SIZE_MAX);
-			json_array_foreach(titles, i, v)
+			json_array_foreach (titles, i, v)
 				if (!strcmp(json_string_value(v), "PID"))
 					at = i;
 			continue;
@@ -308,13 +337,15 @@ static void top_work(void *arg)
 	const char *argv[34] = {"ps"};
 	int n = 1, rc;
 
-	for (char *save, *a = strtok_r(t->args, " ", &save); a && n < 33; a = strtok_r(NULL, " ", &save))
+	for (char *save, *a = strtok_r(t->args, " ", &save); a && n < 33;
+	     a = strtok_r(NULL, " ", &save))
 		argv[n++] = a;
 	rc = run_program(argv, NULL, &out, &said);
 	if (rc) {
 		while (said.len && said.data[said.len - 1] == '\n')
 			said.data[--said.len] = 0;
-		err_set(&t->err, rc < 0 ? rc : -EIO, "error running ps: %s", rc < 0 ? strerror(-rc) : said.data);
+		err_set(&t->err, rc < 0 ? rc : -EIO, "error running ps: %s",
+			rc < 0 ? strerror(-rc) : said.data);
 		return;
 	}
 	parse_ps(t, out.data);
@@ -331,7 +362,8 @@ static void top_done(void *arg)
 	free(t);
 }
 
-void ctr_top(struct ctr *c, const char *ps_args, void (*done)(const struct err *err, json_t *doc, void *arg), void *arg)
+void ctr_top(struct ctr *c, const char *ps_args,
+	     void (*done)(const struct err *err, json_t *doc, void *arg), void *arg)
 {
 	struct top *t = xcalloc(1, sizeof(*t));
 

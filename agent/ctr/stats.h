@@ -22,4 +22,5 @@ json_t *ctr_stats(struct ctr *ctr, json_t *prev);
  * processes; doc is borrowed. done is called once, from the loop. -EBUSY when it does not run.
  */
 void ctr_top(struct ctr *ctr, const char *ps_args,
-	     void (*done)(const struct err *err /* NULL: well */, json_t *doc, void *arg), void *arg);
+	     void (*done)(const struct err *err /* NULL: well */, json_t *doc, void *arg),
+	     void *arg);

@@ -13,11 +13,15 @@ static json_t *mounts_json(const struct ctr *c)
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		const struct mount_point *m = &c->mounts[i];
 
-		json_array_append_new(out, json_pack("{s:s, s:s?, s:s?, s:s, s:s?, s:s?, s:s?, s:b, s:b, s:b, s:I, s:i}", "Type",
-						     m->type, "Name", m->name, "Source", m->source, "Destination", m->target,
-						     "Mode", m->mode, "Propagation", m->propagation, "Options", m->options,
-						     "RW", m->rw, "NoCopy", m->no_copy, "Made", m->made, "Size",
-						     (json_int_t)m->size, "Perm", (int)m->perm));
+		json_array_append_new(
+			out,
+			json_pack(
+				"{s:s, s:s?, s:s?, s:s, s:s?, s:s?, s:s?, s:b, s:b, s:b, s:I, s:i}",
+				"Type", m->type, "Name", m->name, "Source", m->source,
+				"Destination", m->target, "Mode", m->mode, "Propagation",
+				m->propagation, "Options", m->options, "RW", m->rw, "NoCopy",
+				m->no_copy, "Made", m->made, "Size", (json_int_t)m->size, "Perm",
+				(int)m->perm));
 	}
 	return out;
 }
@@ -28,7 +32,7 @@ static void load_mounts(struct ctr *c, json_t *list)
 	size_t i;
 
 	c->mounts = xcalloc(json_array_size(list) + 1, sizeof(*c->mounts));
-	json_array_foreach(list, i, v) {
+	json_array_foreach (list, i, v) {
 		struct mount_point *m = &c->mounts[c->n_mounts++];
 
 		*m = (struct mount_point){
@@ -37,7 +41,8 @@ static void load_mounts(struct ctr *c, json_t *list)
 			.source = xstrdup(json_string_value(json_object_get(v, "Source"))),
 			.target = xstrdup(js(v, "Destination")),
 			.mode = xstrdup(json_string_value(json_object_get(v, "Mode"))),
-			.propagation = xstrdup(json_string_value(json_object_get(v, "Propagation"))),
+			.propagation =
+				xstrdup(json_string_value(json_object_get(v, "Propagation"))),
 			.options = xstrdup(json_string_value(json_object_get(v, "Options"))),
 			.rw = jb(v, "RW"),
 			.no_copy = jb(v, "NoCopy"),
@@ -50,17 +55,21 @@ static void load_mounts(struct ctr *c, json_t *list)
 
 static char *state_text(struct ctr *c)
 {
-	json_t *doc = json_pack("{s:s, s:s, s:I, s:O, s:O, s:s, s:s, s:O, s:o, s:b, s:b, s:i, s:O?, s:s?}", "ID", c->id, "Name",
-				c->name, "Created", (json_int_t)c->created_ns, "Config", c->config, "Networking", c->networking,
-				"Image", c->image_id, "ImageRef", c->image_ref, "Args", c->path_args, "MountPoints",
-				mounts_json(c), "Ephemeral", c->ephemeral, "HasBeenManuallyStopped", c->stop_wanted,
-				"RestartCount", (int)c->restart_count, "Sandbox", c->sandbox_saved, "Cgroup", c->cgroup);
+	json_t *doc = json_pack(
+		"{s:s, s:s, s:I, s:O, s:O, s:s, s:s, s:O, s:o, s:b, s:b, s:i, s:O?, s:s?}", "ID",
+		c->id, "Name", c->name, "Created", (json_int_t)c->created_ns, "Config", c->config,
+		"Networking", c->networking, "Image", c->image_id, "ImageRef", c->image_ref, "Args",
+		c->path_args, "MountPoints", mounts_json(c), "Ephemeral", c->ephemeral,
+		"HasBeenManuallyStopped", c->stop_wanted, "RestartCount", (int)c->restart_count,
+		"Sandbox", c->sandbox_saved, "Cgroup", c->cgroup);
 	char *text;
 
-	json_object_set_new(doc, "State", json_pack("{s:i, s:i, s:i, s:b, s:s, s:I, s:I}", "Status", c->status, "Pid", c->pid,
-						    "ExitCode", c->exit_code, "OOMKilled", c->oom_killed, "Error",
-						    c->error ? c->error : "", "Started", (json_int_t)c->started_ns, "Finished",
-						    (json_int_t)c->finished_ns));
+	json_object_set_new(doc, "State",
+			    json_pack("{s:i, s:i, s:i, s:b, s:s, s:I, s:I}", "Status", c->status,
+				      "Pid", c->pid, "ExitCode", c->exit_code, "OOMKilled",
+				      c->oom_killed, "Error", c->error ? c->error : "", "Started",
+				      (json_int_t)c->started_ns, "Finished",
+				      (json_int_t)c->finished_ns));
 	if (*c->health)
 		json_object_set_new(doc, "Health", json_string(c->health));
 	text = json_dumps(doc, JSON_COMPACT);
@@ -73,7 +82,8 @@ static int save(struct ctr *c, bool durable, struct err *err)
 	int (*write_file)(const char *, const void *, size_t, mode_t, struct err *) =
 		durable && !c->ephemeral ? file_write_atomic : file_write_volatile;
 	_cleanup_free_ char *path = xasprintf("%s/config.v2.json", c->dir), *text = state_text(c),
-			*host_path = xasprintf("%s/hostconfig.json", c->dir), *host = json_dumps(c->host, JSON_COMPACT);
+			    *host_path = xasprintf("%s/hostconfig.json", c->dir),
+			    *host = json_dumps(c->host, JSON_COMPACT);
 	int rc = durable ? write_file(host_path, host, strlen(host), 0600, err) : 0;
 
 	return rc ? rc : write_file(path, text, strlen(text), 0600, err);
@@ -127,7 +137,8 @@ int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *er
 	if (!host || strlen(js(doc, "Image")) >= sizeof(c->image_id) || !*js(doc, "Name")) {
 		json_decref(doc);
 		json_decref(host);
-		return err->code ? err->code : err_set(err, -EBADMSG, "the description in %s is damaged", dir);
+		return err->code ? err->code
+				 : err_set(err, -EBADMSG, "the description in %s is damaged", dir);
 	}
 	c = ctr_alloc(ctrs, id);
 	c->host = host;
@@ -142,7 +153,9 @@ int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *er
 	c->ephemeral = jb(doc, "Ephemeral");
 	c->stop_wanted = jb(doc, "HasBeenManuallyStopped");
 	c->restart_count = ji(doc, "RestartCount");
-	c->sandbox_saved = json_is_object(json_object_get(doc, "Sandbox")) ? json_deep_copy(json_object_get(doc, "Sandbox")) : NULL;
+	c->sandbox_saved = json_is_object(json_object_get(doc, "Sandbox"))
+				   ? json_deep_copy(json_object_get(doc, "Sandbox"))
+				   : NULL;
 	c->cgroup = xstrdup(json_string_value(json_object_get(doc, "Cgroup")));
 	state = json_object_get(doc, "State");
 	c->status = min((json_int_t)CTR_DEAD, max((json_int_t)0, ji(state, "Status")));

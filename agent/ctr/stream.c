@@ -92,7 +92,8 @@ static void watch_event(struct bufferevent *bev, short what, void *arg)
 	watch_end(arg, -1);
 }
 
-struct shim_conn *shim_connect(struct loop *loop, const char *dir, void (*exited)(int code, void *arg), void *arg)
+struct shim_conn *shim_connect(struct loop *loop, const char *dir,
+			       void (*exited)(int code, void *arg), void *arg)
 {
 	int fd = connect_to(dir);
 	struct shim_conn *s;
@@ -102,7 +103,8 @@ struct shim_conn *shim_connect(struct loop *loop, const char *dir, void (*exited
 	s = xcalloc(1, sizeof(*s));
 	s->exited = exited;
 	s->arg = arg;
-	s->bev = bufferevent_socket_new(loop_base(loop), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	s->bev = bufferevent_socket_new(loop_base(loop), fd,
+					BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 	bufferevent_setcb(s->bev, watch_read, NULL, watch_event, s);
 	bufferevent_enable(s->bev, EV_READ | EV_WRITE);
 	return s;
@@ -251,7 +253,8 @@ static void shim_event(struct bufferevent *bev, short what, void *arg)
 		stream_end(arg);
 }
 
-struct stream *stream_new(struct loop *loop, struct bufferevent *client, const struct stream_options *opt)
+struct stream *stream_new(struct loop *loop, struct bufferevent *client,
+			  const struct stream_options *opt)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
 
@@ -280,7 +283,8 @@ void stream_connect(struct stream *s, const char *dir)
 		stream_end(s);
 		return;
 	}
-	s->shim = bufferevent_socket_new(loop_base(s->loop), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	s->shim = bufferevent_socket_new(loop_base(s->loop), fd,
+					 BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 	bufferevent_setcb(s->shim, shim_read, shim_written, shim_event, s);
 	bufferevent_setwatermark(s->shim, EV_READ, 0, BUFFERED_MAX);
 	bufferevent_enable(s->shim, EV_READ | EV_WRITE);

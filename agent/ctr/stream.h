@@ -16,7 +16,8 @@ struct shim_conn;
  * Connect to <dir>/shim.sock. exited is called once: code as the monitor says, or -1 when the
  * connection was lost. Returns NULL when nobody listens.
  */
-struct shim_conn *shim_connect(struct loop *loop, const char *dir, void (*exited)(int code, void *arg), void *arg);
+struct shim_conn *shim_connect(struct loop *loop, const char *dir,
+			       void (*exited)(int code, void *arg), void *arg);
 /* NULL is fine. */
 void shim_close(struct shim_conn *s);
 void shim_go(struct shim_conn *s);
@@ -35,7 +36,8 @@ struct stream {
 };
 
 /* Takes over the client. It ends by itself with the client or the container. */
-struct stream *stream_new(struct loop *loop, struct bufferevent *client, const struct stream_options *opt);
+struct stream *stream_new(struct loop *loop, struct bufferevent *client,
+			  const struct stream_options *opt);
 /* Join it to the monitor in dir; when nobody listens there the stream is ended. */
 void stream_connect(struct stream *s, const char *dir);
 /* Let the client read a text, as if the container had said it on stream 1 or 2. */

@@ -49,7 +49,8 @@ static int put_data(struct archive *out, struct archive *disk)
 
 	while ((rc = archive_read_data_block(disk, &block, &size, &offset)) == ARCHIVE_OK) {
 		while (at < offset) { /* a hole */
-			la_ssize_t n = archive_write_data(out, zeros, min((la_int64_t)sizeof(zeros), offset - at));
+			la_ssize_t n = archive_write_data(
+				out, zeros, min((la_int64_t)sizeof(zeros), offset - at));
 
 			if (n <= 0)
 				return -EPIPE;
@@ -109,7 +110,8 @@ static void drop_overlay_xattrs(struct archive_entry *e)
 	size_t n_keep = 0;
 	bool dropped = false;
 
-	for (size_t i = 0; i < n && archive_entry_xattr_next(e, &name, &value, &size) == ARCHIVE_OK; i++) {
+	for (size_t i = 0; i < n && archive_entry_xattr_next(e, &name, &value, &size) == ARCHIVE_OK;
+	     i++) {
 		if (starts_with(name, "trusted.overlay.")) {
 			dropped = true;
 		} else if (n_keep < ARRAY_SIZE(keep)) {
@@ -129,7 +131,8 @@ static void drop_overlay_xattrs(struct archive_entry *e)
 }
 
 /* 1: it was a whiteout and is written. */
-static int layer_entry(struct archive *out, struct archive_entry *e, const char *path, const char *name)
+static int layer_entry(struct archive *out, struct archive_entry *e, const char *path,
+		       const char *name)
 {
 	_cleanup_free_ char *wh = NULL;
 
@@ -163,15 +166,17 @@ static int write_tree(int fd, const char *path, const char *base, bool layer, st
 
 		if (got < ARCHIVE_WARN) {
 			if (got == ARCHIVE_FATAL)
-				rc = err_set(err, -EIO, "cannot read %s: %s", path, archive_error_string(disk));
+				rc = err_set(err, -EIO, "cannot read %s: %s", path,
+					     archive_error_string(disk));
 			archive_entry_clear(e);
 			continue; /* vanished meanwhile, or unreadable */
 		}
 		archive_read_disk_descend(disk);
 		name = rebase(archive_entry_pathname(e), path, base);
 		if (*name) {
-			_cleanup_free_ char *from = xstrdup(archive_entry_sourcepath(e) ? archive_entry_sourcepath(e) :
-											   archive_entry_pathname(e));
+			_cleanup_free_ char *from =
+				xstrdup(archive_entry_sourcepath(e) ? archive_entry_sourcepath(e)
+								    : archive_entry_pathname(e));
 
 			archive_entry_set_pathname(e, name);
 			if (layer)
@@ -212,8 +217,10 @@ static int check_overwrite(struct archive_entry *e, const char *path, struct err
 
 	if (lstat(path, &st) || S_ISDIR(st.st_mode) == dir)
 		return 0;
-	return err_set(err, -EINVAL, dir ? "cannot overwrite non-directory \"%s\" with directory" :
-					   "cannot overwrite directory \"%s\" with non-directory", path);
+	return err_set(err, -EINVAL,
+		       dir ? "cannot overwrite non-directory \"%s\" with directory"
+			   : "cannot overwrite directory \"%s\" with non-directory",
+		       path);
 }
 
 static int copy_out(struct archive *in, struct archive *disk)
@@ -229,7 +236,8 @@ static int copy_out(struct archive *in, struct archive *disk)
 	return rc == ARCHIVE_EOF ? ARCHIVE_OK : rc;
 }
 
-static int read_entries(struct archive *in, struct archive *disk, bool no_overwrite, bool keep_owner, struct err *err)
+static int read_entries(struct archive *in, struct archive *disk, bool no_overwrite,
+			bool keep_owner, struct err *err)
 {
 	struct archive_entry *e;
 	int rc;
@@ -238,7 +246,9 @@ static int read_entries(struct archive *in, struct archive *disk, bool no_overwr
 		const char *path = archive_entry_pathname(e), *link = archive_entry_hardlink(e);
 
 		if (!path || climbs(path) || (link && climbs(link)))
-			return err_set(err, -EINVAL, "the archive's entry %s is outside of its folder", path ? path : "");
+			return err_set(err, -EINVAL,
+				       "the archive's entry %s is outside of its folder",
+				       path ? path : "");
 		while (*path == '/' || (path[0] == '.' && path[1] == '/'))
 			path++;
 		if (!*path || !strcmp(path, "."))
@@ -259,7 +269,9 @@ static int read_entries(struct archive *in, struct archive *disk, bool no_overwr
 			return err_set(err, -EIO, "cannot unpack %s: %s", path,
 				       archive_error_string(archive_errno(in) ? in : disk));
 	}
-	return rc == ARCHIVE_EOF ? 0 : err_set(err, -EINVAL, "the archive is damaged: %s", archive_error_string(in));
+	return rc == ARCHIVE_EOF ? 0
+				 : err_set(err, -EINVAL, "the archive is damaged: %s",
+					   archive_error_string(in));
 }
 
 int tar_read_here(int fd, bool no_overwrite, bool keep_owner, struct err *err)
@@ -275,8 +287,9 @@ int tar_read_here(int fd, bool no_overwrite, bool keep_owner, struct err *err)
 	archive_read_support_filter_zstd(in);
 	archive_read_support_format_tar(in);
 	archive_read_support_format_empty(in);
-	archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
-						     ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_UNLINK);
+	archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM |
+						     ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_XATTR |
+						     ARCHIVE_EXTRACT_UNLINK);
 	if (archive_read_open_fd(in, fd, CHUNK) != ARCHIVE_OK)
 		rc = err_set(err, -EINVAL, "not a tar archive: %s", archive_error_string(in));
 	else

@@ -24,7 +24,8 @@ static inline char *whiteout_name(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 
-	return slash ? xasprintf("%.*s/.wh.%s", (int)(slash - name), name, slash + 1) : xasprintf(".wh.%s", name);
+	return slash ? xasprintf("%.*s/.wh.%s", (int)(slash - name), name, slash + 1)
+		     : xasprintf(".wh.%s", name);
 }
 
 /* Whether a component is "..". */

@@ -6,11 +6,12 @@
 #include "ctr/ctr_impl.h"
 
 static const char *const fields[] = {
-	"Memory", "MemorySwap", "MemoryReservation", "NanoCpus", "CpuShares", "CpuPeriod", "CpuQuota",
-	"CpusetCpus", "CpusetMems", "PidsLimit", "BlkioWeight",
+	"Memory",   "MemorySwap", "MemoryReservation", "NanoCpus",  "CpuShares",   "CpuPeriod",
+	"CpuQuota", "CpusetCpus", "CpusetMems",	       "PidsLimit", "BlkioWeight",
 };
 
-static int put(const char *controller, const struct ctr *c, const char *file, json_int_t v, struct err *err)
+static int put(const char *controller, const struct ctr *c, const char *file, json_int_t v,
+	       struct err *err)
 {
 	char text[32];
 	int rc;
@@ -23,7 +24,8 @@ static int put(const char *controller, const struct ctr *c, const char *file, js
 /* A new limit below the old total, or the reverse: the kernel wants memory <= memory and swap. */
 static int put_memory_v1(const struct ctr *c, json_int_t memory, json_int_t swap, struct err *err)
 {
-	_cleanup_free_ char *memsw = cgroup_file("memory", c->cgroup, "memory.memsw.limit_in_bytes");
+	_cleanup_free_ char *memsw =
+		cgroup_file("memory", c->cgroup, "memory.memsw.limit_in_bytes");
 	json_int_t now;
 	int rc = 0;
 
@@ -49,7 +51,8 @@ static int apply_v1(const struct ctr *c, json_t *host, struct err *err)
 		quota = ji(host, "NanoCpus") / 10000;
 	}
 	if (!rc && ji(host, "MemoryReservation"))
-		rc = put("memory", c, "memory.soft_limit_in_bytes", ji(host, "MemoryReservation"), err);
+		rc = put("memory", c, "memory.soft_limit_in_bytes", ji(host, "MemoryReservation"),
+			 err);
 	if (!rc && ji(host, "CpuShares"))
 		rc = put("cpu", c, "cpu.shares", ji(host, "CpuShares"), err);
 	if (!rc && period)
@@ -57,14 +60,16 @@ static int apply_v1(const struct ctr *c, json_t *host, struct err *err)
 	if (!rc && quota)
 		rc = put("cpu", c, "cpu.cfs_quota_us", quota, err);
 	if (!rc && ji(host, "PidsLimit"))
-		rc = ji(host, "PidsLimit") > 0 ? put("pids", c, "pids.max", ji(host, "PidsLimit"), err)
-					       : cgroup_write("pids", c->cgroup, "pids.max", "max");
+		rc = ji(host, "PidsLimit") > 0
+			     ? put("pids", c, "pids.max", ji(host, "PidsLimit"), err)
+			     : cgroup_write("pids", c->cgroup, "pids.max", "max");
 	return rc;
 }
 
 static int apply_v2(const struct ctr *c, json_t *host, struct err *err)
 {
-	json_int_t memory = ji(host, "Memory"), swap = ji(host, "MemorySwap"), shares = ji(host, "CpuShares");
+	json_int_t memory = ji(host, "Memory"), swap = ji(host, "MemorySwap"),
+		   shares = ji(host, "CpuShares");
 	json_int_t period = ji(host, "CpuPeriod"), quota = ji(host, "CpuQuota");
 	char text[64];
 	int rc = 0;
@@ -85,7 +90,8 @@ static int apply_v2(const struct ctr *c, json_t *host, struct err *err)
 	if (!rc && (period || quota)) {
 		period = period ? period : 100000;
 		if (quota > 0)
-			snprintf(text, sizeof(text), "%lld %lld", (long long)quota, (long long)period);
+			snprintf(text, sizeof(text), "%lld %lld", (long long)quota,
+				 (long long)period);
 		else
 			snprintf(text, sizeof(text), "max %lld", (long long)period);
 		rc = cgroup_write("", c->cgroup, "cpu.max", text);
@@ -104,7 +110,8 @@ static int apply(const struct ctr *c, json_t *host, struct err *err)
 		rc = cgroup_write("cpuset", c->cgroup, "cpuset.cpus", cpus);
 	if (!rc && *mems)
 		rc = cgroup_write("cpuset", c->cgroup, "cpuset.mems", mems);
-	return rc && err && !err->code ? err_errno(err, rc, "Cannot update container %s", c->id) : rc;
+	return rc && err && !err->code ? err_errno(err, rc, "Cannot update container %s", c->id)
+				       : rc;
 }
 
 int ctr_update(struct ctr *c, json_t *body, struct err *err)
@@ -116,13 +123,16 @@ int ctr_update(struct ctr *c, json_t *body, struct err *err)
 	err = err ? err : &local;
 	if (c->removing || c->status == CTR_DEAD) {
 		json_decref(limits);
-		return err_set(err, -EBUSY, "Cannot update container %s: Container is marked for removal and cannot be \"update\".",
+		return err_set(err, -EBUSY,
+			       "Cannot update container %s: Container is marked for removal and "
+			       "cannot be \"update\".",
 			       c->id);
 	}
 	host = json_deep_copy(c->host);
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		v = json_object_get(body, fields[i]);
-		if ((json_is_integer(v) && json_integer_value(v)) || (json_is_string(v) && *json_string_value(v))) {
+		if ((json_is_integer(v) && json_integer_value(v)) ||
+		    (json_is_string(v) && *json_string_value(v))) {
 			json_object_set(host, fields[i], v);
 			json_object_set(limits, fields[i], v);
 		}
@@ -131,17 +141,24 @@ int ctr_update(struct ctr *c, json_t *body, struct err *err)
 	    ji(host, "MemorySwap") < ji(limits, "Memory")) {
 		json_decref(host);
 		json_decref(limits);
-		return err_set(err, -EINVAL, "Cannot update container %s: Memory limit should be smaller than already set memoryswap "
-			       "limit, update the memoryswap at the same time", c->id);
+		return err_set(err, -EINVAL,
+			       "Cannot update container %s: Memory limit should be smaller than "
+			       "already set memoryswap "
+			       "limit, update the memoryswap at the same time",
+			       c->id);
 	}
 	if (*js(policy, "Name")) {
 		if (jb(host, "AutoRemove") && strcmp(js(policy, "Name"), "no")) {
 			json_decref(host);
 			json_decref(limits);
-			return err_set(err, -EINVAL, "Restart policy cannot be updated because AutoRemove is enabled for the container");
+			return err_set(err, -EINVAL,
+				       "Restart policy cannot be updated because AutoRemove is "
+				       "enabled for the container");
 		}
-		json_object_set_new(host, "RestartPolicy", json_pack("{s:s, s:I}", "Name", js(policy, "Name"), "MaximumRetryCount",
-								     ji(policy, "MaximumRetryCount")));
+		json_object_set_new(host, "RestartPolicy",
+				    json_pack("{s:s, s:I}", "Name", js(policy, "Name"),
+					      "MaximumRetryCount",
+					      ji(policy, "MaximumRetryCount")));
 	}
 	rc = ctr_check_limits(host, err);
 	if (!rc && ctr_running(c) && c->cgroup)

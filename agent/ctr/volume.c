@@ -104,7 +104,7 @@ void volumes_free(struct volumes *vs)
 
 	if (!vs)
 		return;
-	map_for_each(&vs->by_name, name, v)
+	map_for_each (&vs->by_name, name, v)
 		volume_free(v);
 	map_done(&vs->by_name);
 	free(vs->root);
@@ -125,8 +125,8 @@ static bool name_valid(const char *s)
 	if (strlen(s) < 2 || strlen(s) > 255)
 		return false;
 	for (const char *p = s; *p; p++)
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-		      (p > s && strchr("_.-", *p))))
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+		      (*p >= '0' && *p <= '9') || (p > s && strchr("_.-", *p))))
 			return false;
 	return true;
 }
@@ -137,7 +137,7 @@ static int check_opts(json_t *opts, struct err *err)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(opts, key, v) {
+	json_object_foreach (opts, key, v) {
 		bool ok = false;
 
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -150,8 +150,8 @@ static int check_opts(json_t *opts, struct err *err)
 	return 0;
 }
 
-int volume_create(struct volumes *vs, const char *name, const char *driver, json_t *opts, json_t *labels,
-		  struct volume **ret, struct err *err)
+int volume_create(struct volumes *vs, const char *name, const char *driver, json_t *opts,
+		  json_t *labels, struct volume **ret, struct err *err)
 {
 	char made_up[HEX_ID_SIZE];
 	bool anonymous = str_empty(name);
@@ -161,15 +161,21 @@ int volume_create(struct volumes *vs, const char *name, const char *driver, json
 	int rc;
 
 	if (!str_empty(driver) && strcmp(driver, "local"))
-		return err_set(err, -ENOENT, "error looking up volume plugin %s: plugin \"%s\" not found", driver, driver);
+		return err_set(err, -ENOENT,
+			       "error looking up volume plugin %s: plugin \"%s\" not found", driver,
+			       driver);
 	if (anonymous) {
 		id_new_hex(vs->opt.rng, made_up);
 		name = made_up;
 	}
 	if (!name_valid(name))
-		return err_set(err, -EINVAL, "create %s: \"%s\" includes invalid characters for a local volume name, only "
-			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
-			       "absolute path", name, name);
+		return err_set(err, -EINVAL,
+			       "create %s: \"%s\" includes invalid characters for a local volume "
+			       "name, only "
+			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass "
+			       "a host directory, use "
+			       "absolute path",
+			       name, name);
 	v = map_get(&vs->by_name, name);
 	if (v) {
 		*ret = v;
@@ -188,8 +194,8 @@ int volume_create(struct volumes *vs, const char *name, const char *driver, json
 	rc = dir_make(v->data, 0755, err);
 	if (!rc) {
 		path = xasprintf("%s/opts.json", v->dir);
-		doc = json_pack("{s:O?, s:O, s:I, s:b}", "opts", v->opts, "labels", v->labels, "created",
-				(json_int_t)v->created_ns, "anonymous", anonymous);
+		doc = json_pack("{s:O?, s:O, s:I, s:b}", "opts", v->opts, "labels", v->labels,
+				"created", (json_int_t)v->created_ns, "anonymous", anonymous);
 		text = json_dumps(doc, 0);
 		json_decref(doc);
 		rc = file_write_atomic(path, text, strlen(text), 0600, err);
@@ -220,7 +226,7 @@ struct volume *volumes_next(struct volumes *vs, struct volume *after)
 	const char *name;
 	bool found = !after;
 
-	map_for_each(&vs->by_name, name, v) {
+	map_for_each (&vs->by_name, name, v) {
 		if (found)
 			return v;
 		found = v == after;
@@ -252,9 +258,11 @@ json_t *volume_inspect(const struct volume *v)
 {
 	char when[40];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O?, s:s}", "CreatedAt", time_format(v->created_ns, when), "Driver", "local",
-			 "Mountpoint", v->data, "Name", v->name, "Labels",
-			 json_object_size(v->labels) ? v->labels : json_null(), "Options", v->opts, "Scope", "local");
+	return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O?, s:s}", "CreatedAt",
+			 time_format(v->created_ns, when), "Driver", "local", "Mountpoint", v->data,
+			 "Name", v->name, "Labels",
+			 json_object_size(v->labels) ? v->labels : json_null(), "Options", v->opts,
+			 "Scope", "local");
 }
 
 int volume_remove(struct volume *v, struct err *err)
@@ -289,8 +297,11 @@ int volume_mount(struct volume *v, const char *who, struct err *err)
 			*rest = 0;
 		}
 		if (mount(device, v->data, *type ? type : NULL, flags, *rest ? rest : NULL))
-			return err_errno(err, -errno, "error while mounting volume '%s': failed to mount local volume: "
-					 "mount %s:%s, flags: 0x%lx, data: %s", v->data, device, v->data, flags, o);
+			return err_errno(
+				err, -errno,
+				"error while mounting volume '%s': failed to mount local volume: "
+				"mount %s:%s, flags: 0x%lx, data: %s",
+				v->data, device, v->data, flags, o);
 	}
 	v->users++;
 	emit(v, "mount", who);

@@ -37,9 +37,9 @@ struct volume *volume_find(struct volumes *volumes, const char *name, struct err
 /* In order of creation: start with NULL; NULL at the end. */
 struct volume *volumes_next(struct volumes *volumes, struct volume *volume);
 const char *volume_name(const struct volume *volume);
-const char *volume_path(const struct volume *volume);	/* the _data folder */
+const char *volume_path(const struct volume *volume); /* the _data folder */
 bool volume_anonymous(const struct volume *volume);
-json_t *volume_labels(const struct volume *volume);	/* borrowed, never NULL */
+json_t *volume_labels(const struct volume *volume); /* borrowed, never NULL */
 /* The Volume object of the API; the caller's. */
 json_t *volume_inspect(const struct volume *volume);
 /* Removes the folder. Use is the caller's to check. */

@@ -29,7 +29,8 @@ static int run_commit(struct image_job *job)
 	if (rc)
 		return rc;
 	im.size += size;
-	json_array_append_new(json_object_get(json_object_get(job->config, "rootfs"), "diff_ids"), json_string(diff_id));
+	json_array_append_new(json_object_get(json_object_get(job->config, "rootfs"), "diff_ids"),
+			      json_string(diff_id));
 	text = json_dumps(job->config, JSON_COMPACT);
 	rc = blob_write(job->root, text, strlen(text), im.id, &job->err);
 	if (rc)
@@ -40,16 +41,22 @@ static int run_commit(struct image_job *job)
 	return 0;
 }
 
-void images_commit(struct images *images, struct image *parent, int fd, const struct image_commit *c, image_done done,
-		   void *arg)
+void images_commit(struct images *images, struct image *parent, int fd,
+		   const struct image_commit *c, image_done done, void *arg)
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
 	json_t *doc = json_deep_copy(parent->config), *history;
 	struct reference r;
 	char now[40];
 
-	*job = (struct image_job){.images = images, .fd = fd, .done = done, .arg = arg, .run = run_commit, .config = doc,
-				  .image = parent, .build = json_pack("{s:I}", "size", (json_int_t)parent->size)};
+	*job = (struct image_job){.images = images,
+				  .fd = fd,
+				  .done = done,
+				  .arg = arg,
+				  .run = run_commit,
+				  .config = doc,
+				  .image = parent,
+				  .build = json_pack("{s:I}", "size", (json_int_t)parent->size)};
 	image_get(parent);
 	if (c->ref && !reference_parse(c->ref, &r, NULL))
 		job->ref = xasprintf("%s:%s", r.name, r.tag);
@@ -62,7 +69,8 @@ void images_commit(struct images *images, struct image *parent, int fd, const st
 	history = json_object_get(doc, "history");
 	if (!json_is_array(history))
 		json_object_set_new(doc, "history", history = json_array());
-	json_array_append_new(history, json_pack("{s:s, s:s, s:s*, s:s*}", "created", now, "created_by", c->created_by, "author",
-						 c->author, "comment", c->comment));
+	json_array_append_new(history,
+			      json_pack("{s:s, s:s, s:s*, s:s*}", "created", now, "created_by",
+					c->created_by, "author", c->author, "comment", c->comment));
 	image_job_start(job);
 }
