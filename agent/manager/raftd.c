@@ -277,14 +277,18 @@ static void pump(void *arg)
 	struct raftd *r = arg;
 
 	r->pump_due = false;
-	if (!r->raft) {
+	if (r->raft) {
+		run_queued(r);
+		raftd_run_changes(r);
+	} else {
 		fail_proposals(&r->queued, -ENOTCONN);
-		ask_reads(r);
-		return;
+		raftd_fail_changes(r, -ENOTCONN);
 	}
-	run_queued(r);
-	raftd_run_changes(r);
 	ask_reads(r);
+	if (r->members_due) {
+		r->members_due = false;
+		r->opt.on_members(r->opt.arg);
+	}
 	/* last: who is told may free us */
 	if (r->removed_due) {
 		r->removed_due = false;
@@ -302,8 +306,10 @@ void raftd_pump_later(struct raftd *r)
 
 void raftd_members_changed(struct raftd *r)
 {
-	if (r->opt.on_members)
-		r->opt.on_members(r->opt.arg);
+	if (!r->opt.on_members)
+		return;
+	r->members_due = true;
+	raftd_pump_later(r);
 }
 
 /* --- time --- */

@@ -101,6 +101,8 @@ struct raftd_member *raftd_members(const struct raftd *r, size_t *ret_n);
 uint64_t raftd_member_of_node(const struct raftd *r, const char *node_id);
 /* Address of a member, borrowed; NULL: unknown. */
 const char *raftd_member_addr(const struct raftd *r, uint64_t raft_id);
+/* Beats in fractions of a second: one of ours. */
+bool raftd_member_fine(const struct raftd *r, uint64_t raft_id);
 bool raftd_is_removed(const struct raftd *r, uint64_t raft_id);
 /* A new array (free()) of the IDs that were removed. */
 uint64_t *raftd_removed(const struct raftd *r, size_t *ret_n);

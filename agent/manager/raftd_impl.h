@@ -100,7 +100,7 @@ struct raftd {
 	struct raft *raft; /* NULL: no log yet */
 	struct rng rng;
 	struct timer tick, again;
-	bool pump_due;
+	bool pump_due, members_due;
 	bool failed; /* the state machine cannot go on */
 	/* leadership, as told */
 	bool leading; /* raft's role */

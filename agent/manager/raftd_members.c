@@ -152,6 +152,13 @@ const char *raftd_member_addr(const struct raftd *r, uint64_t raft_id)
 	return m && m->addr[0] ? m->addr : NULL;
 }
 
+bool raftd_member_fine(const struct raftd *r, uint64_t raft_id)
+{
+	struct member *m = raftd_member(r, raft_id);
+
+	return m && m->fine_ticks;
+}
+
 void raftd_set_transport(struct raftd *r, const struct raftd_transport *t)
 {
 	struct member *m;
@@ -313,7 +320,10 @@ static bool ready(struct raftd *r, struct change *c)
 	struct member *m = raftd_member(r, c->member.raft_id);
 	struct err err = ERR_INIT;
 
-	if (c->type == RAFT_REMOVE && !m) {
+	if (c->type == RAFT_REMOVE ? !m
+				   : m && streq(m->addr, c->member.addr) &&
+					     m->fine_ticks == c->member.fine_ticks) {
+		/* it is as asked for */
 		end_change(c, NULL);
 		return false;
 	}
