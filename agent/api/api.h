@@ -26,9 +26,9 @@ enum {
 struct api_call {
 	struct engine *engine;
 	struct http_req *req;
-	unsigned int version;		/* 1.41 is 141 */
-	const char *param[API_PARAMS];	/* the {parts} of the route's pattern */
-	char *path;			/* what param points into */
+	unsigned int version; /* 1.41 is 141 */
+	const char *param[API_PARAMS]; /* the {parts} of the route's pattern */
+	char *path; /* what param points into */
 	void (*body_fn)(struct api_call *call, json_t *body);
 };
 
@@ -43,7 +43,8 @@ struct api_route {
 extern const struct api_route api_system_routes[], api_container_routes[], api_exec_routes[],
 	api_image_routes[], api_build_routes[], api_network_routes[], api_volume_routes[],
 	api_swarm_routes[], api_node_routes[], api_service_routes[], api_task_routes[],
-	api_secret_routes[], api_config_routes[];
+	api_secret_routes[], api_config_routes[], api_log_routes[], api_archive_routes[],
+	api_plugin_routes[], api_disk_routes[];
 /* api_swarm_routes are this node's (init, join, leave, unlock); these are the cluster's (inspect,
  * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
 extern const struct api_route api_cluster_routes[];
@@ -84,6 +85,25 @@ void api_end_err(struct api_call *call, const struct err *err);
 /* Frees the call after http_hijack took its request. */
 void api_call_free(struct api_call *call);
 
+/* The container that the route's first parameter names; NULL after answering 404 itself. */
+struct ctr *api_ctr(struct api_call *call);
+/* A reply without a body (204), or the error when err is not NULL; ends the call. */
+void api_done(struct api_call *call, int status, const struct err *err);
+
+/* Content type of a stream of output, and one piece of it: with Docker's 8-byte head unless tty. */
+struct buf;
+struct log_query;
+const char *api_stream_type(struct api_call *call, bool tty);
+void api_frame(struct buf *out, bool tty, int stream, const char *prefix, const char *data,
+	       size_t len);
+/* The parameters stdout, stderr, follow, tail, since and until. */
+int api_log_query(struct api_call *call, struct log_query *q, struct err *err);
+
+/* Bytes below a folder, without following links. Walks it: any thread. */
+int64_t api_folder_size(const char *path);
+/* The attributes of a prune event. */
+json_t *api_reclaimed(int64_t size);
+
 /* The JSON object of sets in the query parameter "filters", both of its historic forms. */
 struct filters;
 /* allowed: the NULL-terminated names; another one is -EINVAL "invalid filter 'x'". */
@@ -101,5 +121,14 @@ bool filters_match_prefix(const struct filters *f, const char *name, const char 
 bool filters_match_labels(const struct filters *f, const char *name, const json_t *labels);
 /* The n-th value of a filter, or NULL. */
 const char *filters_value(const struct filters *f, const char *name, size_t n);
+/* No "key" or "key=value" of the filter fits the labels: for "label!". */
+bool filters_exclude_labels(const struct filters *f, const char *name, const json_t *labels);
+/*
+ * True when the filter is not set or a value, taken as an extended regular expression, is found in
+ * the text. Expressions with counts ("{9}") or longer than 256 bytes are taken literally.
+ */
+bool filters_match_regex(const struct filters *f, const char *name, const char *text);
+/* The filter "until" in ns since 1970: a time, or a duration ("10m") before now_ns. 0 when not set. */
+int filters_until(const struct filters *f, int64_t now_ns, int64_t *ret, struct err *err);
 /* A filter that is a truth value. -EINVAL for one that is not. */
 int filters_bool(const struct filters *f, const char *name, bool dflt, bool *ret, struct err *err);

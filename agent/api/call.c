@@ -32,8 +32,8 @@ int api_query_i64(struct api_call *call, const char *name, int64_t dflt, int64_t
 	if (str_empty(v))
 		return 0;
 	if (parse_i64(v, INT64_MIN, INT64_MAX, ret))
-		return err_set(err, -EINVAL, "invalid value '%s' for the parameter '%s': not a number", v,
-			       name);
+		return err_set(err, -EINVAL,
+			       "invalid value '%s' for the parameter '%s': not a number", v, name);
 	return 0;
 }
 
@@ -77,6 +77,14 @@ void api_reply_err(struct api_call *call, const struct err *err)
 	api_reply(call, status, status == 304 ? NULL : json_pack("{s:s}", "message", err->msg));
 }
 
+void api_done(struct api_call *call, int status, const struct err *err)
+{
+	if (err)
+		api_reply_err(call, err);
+	else
+		api_reply(call, status, NULL);
+}
+
 void api_line(struct api_call *call, json_t *line)
 {
 	char *text = json_dumps(line, JSON_COMPACT);
@@ -105,7 +113,8 @@ void api_end_err(struct api_call *call, const struct err *err)
 		api_reply_err(call, err);
 		return;
 	}
-	api_line(call, json_pack("{s:{s:s}, s:s}", "errorDetail", "message", err->msg, "error", err->msg));
+	api_line(call, json_pack("{s:{s:s}, s:s}", "errorDetail", "message", err->msg, "error",
+				 err->msg));
 	api_end(call);
 }
 
@@ -152,8 +161,8 @@ void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *b
 
 	if (http_has_body(call->req) && type && !starts_with(type, "application/json") &&
 	    !starts_with(type, "text/plain")) {
-		err_set(&err, -EINVAL, "unsupported Content-Type header (%s): must be 'application/json'",
-			type);
+		err_set(&err, -EINVAL,
+			"unsupported Content-Type header (%s): must be 'application/json'", type);
 		api_reply_err(call, &err);
 		return;
 	}

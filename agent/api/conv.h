@@ -10,7 +10,8 @@
 #include "wire/objects.pb-c.h"
 
 extern const struct json_table json_annotations, json_meta, json_driver;
-extern const struct json_table json_task_spec, json_port_config, json_generic_resource, json_platform;
+extern const struct json_table json_task_spec, json_port_config, json_generic_resource,
+	json_platform;
 extern const struct json_table json_service_spec, json_task, json_network_attachment;
 extern const struct json_table json_node, json_node_spec, json_tls_info;
 extern const struct json_table json_cluster_spec;
@@ -32,7 +33,8 @@ json_t *conv_cluster(const Pb__Cluster *cluster, bool tokens);
  * The spec of a request for the cluster, merged over old (may be NULL: the defaults of a new
  * swarm). *ret is the caller's.
  */
-int conv_cluster_spec(json_t *value, const Pb__ClusterSpec *old, Pb__ClusterSpec **ret, struct err *err);
+int conv_cluster_spec(json_t *value, const Pb__ClusterSpec *old, Pb__ClusterSpec **ret,
+		      struct err *err);
 json_t *conv_secret(const Pb__Secret *secret);
 json_t *conv_config(const Pb__Config *config);
 /*

@@ -9,8 +9,8 @@
 static const struct json_table orchestration = {
 	&pb__orchestration_config__descriptor,
 	(const struct json_field[]){
-		J_FIELD("TaskHistoryRetentionLimit", J_I64, Pb__OrchestrationConfig, task_history_retention_limit,
-			.flags = J_KEEP),
+		J_FIELD("TaskHistoryRetentionLimit", J_I64, Pb__OrchestrationConfig,
+			task_history_retention_limit, .flags = J_KEEP),
 		{0},
 	},
 };
@@ -19,8 +19,10 @@ static const struct json_table raft = {
 	&pb__raft_config__descriptor,
 	(const struct json_field[]){
 		J_FIELD("SnapshotInterval", J_U64, Pb__RaftConfig, snapshot_interval),
-		J_FIELD("KeepOldSnapshots", J_U64, Pb__RaftConfig, keep_old_snapshots, .flags = J_KEEP),
-		J_FIELD("LogEntriesForSlowFollowers", J_U64, Pb__RaftConfig, log_entries_for_slow_followers),
+		J_FIELD("KeepOldSnapshots", J_U64, Pb__RaftConfig, keep_old_snapshots,
+			.flags = J_KEEP),
+		J_FIELD("LogEntriesForSlowFollowers", J_U64, Pb__RaftConfig,
+			log_entries_for_slow_followers),
 		J_FIELD("ElectionTick", J_U32, Pb__RaftConfig, election_tick, .flags = J_KEEP),
 		J_FIELD("HeartbeatTick", J_U32, Pb__RaftConfig, heartbeat_tick, .flags = J_KEEP),
 		{0},
@@ -94,7 +96,8 @@ static const struct json_table task_defaults = {
 static const struct json_table encryption = {
 	&pb__encryption_config__descriptor,
 	(const struct json_field[]){
-		J_FIELD("AutoLockManagers", J_BOOL, Pb__EncryptionConfig, auto_lock_managers, .flags = J_KEEP),
+		J_FIELD("AutoLockManagers", J_BOOL, Pb__EncryptionConfig, auto_lock_managers,
+			.flags = J_KEEP),
 		{0},
 	},
 };
@@ -103,13 +106,17 @@ const struct json_table json_cluster_spec = {
 	&pb__cluster_spec__descriptor,
 	(const struct json_field[]){
 		J_FIELD("", J_INLINE, Pb__ClusterSpec, annotations, .table = &json_annotations),
-		J_FIELD("Orchestration", J_MSG, Pb__ClusterSpec, orchestration, .flags = J_KEEP, .table = &orchestration),
+		J_FIELD("Orchestration", J_MSG, Pb__ClusterSpec, orchestration, .flags = J_KEEP,
+			.table = &orchestration),
 		J_FIELD("Raft", J_MSG, Pb__ClusterSpec, raft, .flags = J_KEEP, .table = &raft),
-		J_FIELD("Dispatcher", J_MSG, Pb__ClusterSpec, dispatcher, .flags = J_KEEP, .table = &dispatcher),
-		J_FIELD("CAConfig", J_MSG, Pb__ClusterSpec, ca_config, .flags = J_KEEP, .table = &ca_config),
-		J_FIELD("TaskDefaults", J_MSG, Pb__ClusterSpec, task_defaults, .flags = J_KEEP, .table = &task_defaults),
-		J_FIELD("EncryptionConfig", J_MSG, Pb__ClusterSpec, encryption_config, .flags = J_KEEP,
-			.table = &encryption),
+		J_FIELD("Dispatcher", J_MSG, Pb__ClusterSpec, dispatcher, .flags = J_KEEP,
+			.table = &dispatcher),
+		J_FIELD("CAConfig", J_MSG, Pb__ClusterSpec, ca_config, .flags = J_KEEP,
+			.table = &ca_config),
+		J_FIELD("TaskDefaults", J_MSG, Pb__ClusterSpec, task_defaults, .flags = J_KEEP,
+			.table = &task_defaults),
+		J_FIELD("EncryptionConfig", J_MSG, Pb__ClusterSpec, encryption_config,
+			.flags = J_KEEP, .table = &encryption),
 		{0},
 	},
 };
@@ -125,7 +132,8 @@ static Pb__ClusterSpec *new_spec(void)
 	s->raft->log_entries_for_slow_followers = 500;
 	s->raft->election_tick = 10;
 	s->raft->heartbeat_tick = 1;
-	pb_set_duration(&pb_need(&s->dispatcher, pb__dispatcher_config)->heartbeat_period, 5000000000LL);
+	pb_set_duration(&pb_need(&s->dispatcher, pb__dispatcher_config)->heartbeat_period,
+			5000000000LL);
 	pb_set_duration(&pb_need(&s->ca_config, pb__caconfig)->node_cert_expiry, CA_NODE_EXPIRY_NS);
 	pb_need(&s->encryption_config, pb__encryption_config);
 	pb_need(&s->task_defaults, pb__task_defaults);
@@ -141,16 +149,19 @@ static void keep_old(Pb__ClusterSpec *s, const Pb__ClusterSpec *old)
 		if (!s->raft->snapshot_interval)
 			s->raft->snapshot_interval = old->raft->snapshot_interval;
 		if (!s->raft->log_entries_for_slow_followers)
-			s->raft->log_entries_for_slow_followers = old->raft->log_entries_for_slow_followers;
+			s->raft->log_entries_for_slow_followers =
+				old->raft->log_entries_for_slow_followers;
 		if (!s->raft->election_tick)
 			s->raft->election_tick = old->raft->election_tick;
 		if (!s->raft->heartbeat_tick)
 			s->raft->heartbeat_tick = old->raft->heartbeat_tick;
 	}
 	if (old->dispatcher && !pb_duration_ns(s->dispatcher->heartbeat_period))
-		pb_set_duration(&s->dispatcher->heartbeat_period, pb_duration_ns(old->dispatcher->heartbeat_period));
+		pb_set_duration(&s->dispatcher->heartbeat_period,
+				pb_duration_ns(old->dispatcher->heartbeat_period));
 	if (old->ca_config && !pb_duration_ns(s->ca_config->node_cert_expiry))
-		pb_set_duration(&s->ca_config->node_cert_expiry, pb_duration_ns(old->ca_config->node_cert_expiry));
+		pb_set_duration(&s->ca_config->node_cert_expiry,
+				pb_duration_ns(old->ca_config->node_cert_expiry));
 }
 
 static int invalid(struct err *err, const char *text)
@@ -167,19 +178,23 @@ static int check(const Pb__ClusterSpec *s, struct err *err)
 		return invalid(err, "minimum certificate expiry time is: 1h0m0s");
 	if (pb_duration_ns(s->dispatcher->heartbeat_period) < 0)
 		return invalid(err, "heartbeat time period cannot be a negative duration");
-	if (s->raft->election_tick && s->raft->heartbeat_tick && s->raft->election_tick <= s->raft->heartbeat_tick)
+	if (s->raft->election_tick && s->raft->heartbeat_tick &&
+	    s->raft->election_tick <= s->raft->heartbeat_tick)
 		return invalid(err, "ElectionTick must be greater than HeartbeatTick");
 	if (strcmp(s->annotations->name, "default"))
 		return invalid(err, "modification of cluster name is not allowed");
 	if (s->ca_config->signing_ca_key.len && !s->ca_config->signing_ca_cert.len)
 		return invalid(err, "rotating the CA key needs a certificate beside it");
 	if (s->ca_config->n_external_cas)
-		return err_set(err, -EOPNOTSUPP, "external certificate authorities are not supported: certificates are "
-						 "signed by the managers");
+		return err_set(
+			err, -EOPNOTSUPP,
+			"external certificate authorities are not supported: certificates are "
+			"signed by the managers");
 	return 0;
 }
 
-int conv_cluster_spec(json_t *value, const Pb__ClusterSpec *old, Pb__ClusterSpec **ret, struct err *err)
+int conv_cluster_spec(json_t *value, const Pb__ClusterSpec *old, Pb__ClusterSpec **ret,
+		      struct err *err)
 {
 	Pb__ClusterSpec *s = old ? pb_clone(old) : new_spec();
 	_cleanup_pb_ Pb__ClusterSpec *base = new_spec();
@@ -250,17 +265,20 @@ json_t *conv_cluster(const Pb__Cluster *c, bool tokens)
 	}
 	json_object_set_new(o, "Spec", spec ? spec : json_object());
 	json_object_set_new(o, "TLSInfo", tls_info(c->root_ca));
-	json_object_set_new(o, "RootRotationInProgress", json_boolean(c->root_ca && c->root_ca->root_rotation));
+	json_object_set_new(o, "RootRotationInProgress",
+			    json_boolean(c->root_ca && c->root_ca->root_rotation));
 	for (size_t i = 0; i < c->n_default_address_pool; i++)
 		json_array_append_new(pool, json_string(c->default_address_pool[i]));
 	json_object_set_new(o, "DefaultAddrPool", pool);
 	json_object_set_new(o, "SubnetSize", json_integer(c->subnet_size));
-	json_object_set_new(o, "DataPathPort", json_integer(c->vxlan_udp_port ? c->vxlan_udp_port : 4789));
+	json_object_set_new(o, "DataPathPort",
+			    json_integer(c->vxlan_udp_port ? c->vxlan_udp_port : 4789));
 	if (tokens) {
 		const Pb__JoinTokens *t = c->root_ca ? c->root_ca->join_tokens : NULL;
 
-		json_object_set_new(o, "JoinTokens", json_pack("{s:s, s:s}", "Worker", t ? t->worker : "", "Manager",
-							       t ? t->manager : ""));
+		json_object_set_new(o, "JoinTokens",
+				    json_pack("{s:s, s:s}", "Worker", t ? t->worker : "", "Manager",
+					      t ? t->manager : ""));
 	}
 	return o;
 }

@@ -96,7 +96,8 @@ const struct json_table json_port_config = {
 		J_FIELD("Protocol", J_ENUM, Pb__PortConfig, protocol, .words = protocols),
 		J_FIELD("TargetPort", J_U32, Pb__PortConfig, target_port),
 		J_FIELD("PublishedPort", J_U32, Pb__PortConfig, published_port),
-		J_FIELD("PublishMode", J_ENUM, Pb__PortConfig, publish_mode, .words = publish_modes),
+		J_FIELD("PublishMode", J_ENUM, Pb__PortConfig, publish_mode,
+			.words = publish_modes),
 		{0},
 	},
 };

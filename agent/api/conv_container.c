@@ -7,8 +7,9 @@
 /* --- mounts --- */
 
 static const struct json_word mount_types[] = {
-	{"bind", PB__MOUNT__TYPE__BIND},   {"volume", PB__MOUNT__TYPE__VOLUME},	  {"tmpfs", PB__MOUNT__TYPE__TMPFS},
-	{"npipe", PB__MOUNT__TYPE__NPIPE}, {"cluster", PB__MOUNT__TYPE__CLUSTER}, {0},
+	{"bind", PB__MOUNT__TYPE__BIND},       {"volume", PB__MOUNT__TYPE__VOLUME},
+	{"tmpfs", PB__MOUNT__TYPE__TMPFS},     {"npipe", PB__MOUNT__TYPE__NPIPE},
+	{"cluster", PB__MOUNT__TYPE__CLUSTER}, {0},
 };
 
 static const struct json_word consistencies[] = {
@@ -32,11 +33,14 @@ static const struct json_word propagations[] = {
 static const struct json_table bind_options = {
 	&pb__mount__bind_options__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Propagation", J_ENUM, Pb__Mount__BindOptions, propagation, .words = propagations),
+		J_FIELD("Propagation", J_ENUM, Pb__Mount__BindOptions, propagation,
+			.words = propagations),
 		J_FIELD("NonRecursive", J_BOOL, Pb__Mount__BindOptions, nonrecursive),
 		J_FIELD("CreateMountpoint", J_BOOL, Pb__Mount__BindOptions, create_mountpoint),
-		J_FIELD("ReadOnlyNonRecursive", J_BOOL, Pb__Mount__BindOptions, readonly_nonrecursive),
-		J_FIELD("ReadOnlyForceRecursive", J_BOOL, Pb__Mount__BindOptions, readonly_force_recursive),
+		J_FIELD("ReadOnlyNonRecursive", J_BOOL, Pb__Mount__BindOptions,
+			readonly_nonrecursive),
+		J_FIELD("ReadOnlyForceRecursive", J_BOOL, Pb__Mount__BindOptions,
+			readonly_force_recursive),
 		{0},
 	},
 };
@@ -47,7 +51,8 @@ static const struct json_table volume_options = {
 		J_FIELD("NoCopy", J_BOOL, Pb__Mount__VolumeOptions, nocopy),
 		J_LIST("Labels", J_LABELS, Pb__Mount__VolumeOptions, labels),
 		J_FIELD("Subpath", J_STR, Pb__Mount__VolumeOptions, subpath),
-		J_FIELD("DriverConfig", J_MSG, Pb__Mount__VolumeOptions, driver_config, .table = &json_driver),
+		J_FIELD("DriverConfig", J_MSG, Pb__Mount__VolumeOptions, driver_config,
+			.table = &json_driver),
 		{0},
 	},
 };
@@ -62,12 +67,12 @@ static int read_tmpfs_options(struct json_in *in, json_t *v, void *msg)
 
 	if (!json_is_array(v))
 		return json_type_error(in, v, "[][]string");
-	json_array_foreach(v, i, pair) {
+	json_array_foreach (v, i, pair) {
 		if (!json_is_array(pair))
 			return json_type_error(in, pair, "[]string");
 		if (!json_array_size(pair) || json_array_size(pair) > 2)
 			return json_value_error(in, "invalid option array length");
-		json_array_foreach(pair, j, word)
+		json_array_foreach (pair, j, word)
 			if (!json_is_string(word))
 				return json_type_error(in, word, "string");
 	}
@@ -94,7 +99,10 @@ static const struct json_table tmpfs_options = {
 	(const struct json_field[]){
 		J_FIELD("SizeBytes", J_I64, Pb__Mount__TmpfsOptions, size_bytes),
 		J_FIELD("Mode", J_U32, Pb__Mount__TmpfsOptions, mode),
-		{.name = "Options", .type = J_CUSTOM, .read = read_tmpfs_options, .write = write_tmpfs_options},
+		{.name = "Options",
+		 .type = J_CUSTOM,
+		 .read = read_tmpfs_options,
+		 .write = write_tmpfs_options},
 		{0},
 	},
 };
@@ -134,9 +142,13 @@ static const struct json_table mount_table = {
 		J_FIELD("Source", J_STR, Pb__Mount, source),
 		J_FIELD("Target", J_STR, Pb__Mount, target),
 		J_FIELD("ReadOnly", J_BOOL, Pb__Mount, readonly),
-		{.name = "Consistency", .type = J_CUSTOM, .read = read_consistency, .write = write_consistency},
+		{.name = "Consistency",
+		 .type = J_CUSTOM,
+		 .read = read_consistency,
+		 .write = write_consistency},
 		J_FIELD("BindOptions", J_MSG, Pb__Mount, bind_options, .table = &bind_options),
-		J_FIELD("VolumeOptions", J_MSG, Pb__Mount, volume_options, .table = &volume_options),
+		J_FIELD("VolumeOptions", J_MSG, Pb__Mount, volume_options,
+			.table = &volume_options),
 		{.name = "ImageOptions", .type = J_CUSTOM, .read = refuse_image_options},
 		J_FIELD("TmpfsOptions", J_MSG, Pb__Mount, tmpfs_options, .table = &tmpfs_options),
 		{0},
@@ -161,7 +173,8 @@ static const struct json_table credential_spec = {
 static const struct json_table selinux = {
 	&pb__privileges__selinux_context__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Disable", J_BOOL, Pb__Privileges__SELinuxContext, disable, .flags = J_KEEP),
+		J_FIELD("Disable", J_BOOL, Pb__Privileges__SELinuxContext, disable,
+			.flags = J_KEEP),
 		J_FIELD("User", J_STR, Pb__Privileges__SELinuxContext, user, .flags = J_KEEP),
 		J_FIELD("Role", J_STR, Pb__Privileges__SELinuxContext, role, .flags = J_KEEP),
 		J_FIELD("Type", J_STR, Pb__Privileges__SELinuxContext, type, .flags = J_KEEP),
@@ -195,7 +208,8 @@ static const struct json_word apparmor_modes[] = {
 static const struct json_table apparmor = {
 	&pb__privileges__app_armor_opts__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Mode", J_ENUM, Pb__Privileges__AppArmorOpts, mode, .words = apparmor_modes),
+		J_FIELD("Mode", J_ENUM, Pb__Privileges__AppArmorOpts, mode,
+			.words = apparmor_modes),
 		{0},
 	},
 };
@@ -203,8 +217,10 @@ static const struct json_table apparmor = {
 static const struct json_table privileges = {
 	&pb__privileges__descriptor,
 	(const struct json_field[]){
-		J_FIELD("CredentialSpec", J_MSG, Pb__Privileges, credential_spec, .table = &credential_spec),
-		J_FIELD("SELinuxContext", J_MSG, Pb__Privileges, selinux_context, .table = &selinux),
+		J_FIELD("CredentialSpec", J_MSG, Pb__Privileges, credential_spec,
+			.table = &credential_spec),
+		J_FIELD("SELinuxContext", J_MSG, Pb__Privileges, selinux_context,
+			.table = &selinux),
 		J_FIELD("Seccomp", J_MSG, Pb__Privileges, seccomp, .table = &seccomp),
 		J_FIELD("AppArmor", J_MSG, Pb__Privileges, apparmor, .table = &apparmor),
 		J_FIELD("NoNewPrivileges", J_BOOL, Pb__Privileges, no_new_privileges),
@@ -266,8 +282,8 @@ static const struct json_table runtime_target = {
 static const struct json_table secret_reference = {
 	&pb__secret_reference__descriptor,
 	(const struct json_field[]){
-		J_ONEOF("File", J_MSG, Pb__SecretReference, file, target_case, PB__SECRET_REFERENCE__TARGET_FILE,
-			.table = &file_target),
+		J_ONEOF("File", J_MSG, Pb__SecretReference, file, target_case,
+			PB__SECRET_REFERENCE__TARGET_FILE, .table = &file_target),
 		J_FIELD("SecretID", J_STR, Pb__SecretReference, secret_id, .flags = J_KEEP),
 		J_FIELD("SecretName", J_STR, Pb__SecretReference, secret_name, .flags = J_KEEP),
 		{0},
@@ -277,8 +293,8 @@ static const struct json_table secret_reference = {
 static const struct json_table config_reference = {
 	&pb__config_reference__descriptor,
 	(const struct json_field[]){
-		J_ONEOF("File", J_MSG, Pb__ConfigReference, file, target_case, PB__CONFIG_REFERENCE__TARGET_FILE,
-			.table = &file_target),
+		J_ONEOF("File", J_MSG, Pb__ConfigReference, file, target_case,
+			PB__CONFIG_REFERENCE__TARGET_FILE, .table = &file_target),
 		J_ONEOF("Runtime", J_MSG, Pb__ConfigReference, runtime, target_case,
 			PB__CONFIG_REFERENCE__TARGET_RUNTIME, .table = &runtime_target),
 		J_FIELD("ConfigID", J_STR, Pb__ConfigReference, config_id, .flags = J_KEEP),
@@ -344,7 +360,8 @@ static const struct json_table resources = {
 	(const struct json_field[]){
 		J_FIELD("NanoCPUs", J_I64, Pb__Resources, nano_cpus),
 		J_FIELD("MemoryBytes", J_I64, Pb__Resources, memory_bytes),
-		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic, .table = &json_generic_resource),
+		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic,
+		       .table = &json_generic_resource),
 		{0},
 	},
 };
@@ -353,9 +370,11 @@ static const struct json_table requirements = {
 	&pb__resource_requirements__descriptor,
 	(const struct json_field[]){
 		J_FIELD("Limits", J_MSG, Pb__ResourceRequirements, limits, .table = &resources),
-		J_FIELD("Reservations", J_MSG, Pb__ResourceRequirements, reservations, .table = &resources),
+		J_FIELD("Reservations", J_MSG, Pb__ResourceRequirements, reservations,
+			.table = &resources),
 		J_FIELD("SwapBytes", J_I64_VALUE, Pb__ResourceRequirements, swap_bytes),
-		J_FIELD("MemorySwappiness", J_I64_VALUE, Pb__ResourceRequirements, memory_swappiness),
+		J_FIELD("MemorySwappiness", J_I64_VALUE, Pb__ResourceRequirements,
+			memory_swappiness),
 		{0},
 	},
 };
@@ -370,7 +389,8 @@ static int read_resources(struct json_in *in, json_t *v, void *msg)
 {
 	Pb__TaskSpec *t = msg;
 	json_t *pids;
-	int rc = json_read_into(&requirements, in, v, pb_need(&t->resources, pb__resource_requirements));
+	int rc = json_read_into(&requirements, in, v,
+				pb_need(&t->resources, pb__resource_requirements));
 
 	if (rc)
 		return rc;
@@ -426,7 +446,8 @@ static int read_restart(struct json_in *in, json_t *v, void *msg)
 {
 	Pb__TaskSpec *t = msg;
 
-	pb_need(&t->restart, pb__restart_policy)->condition = PB__RESTART_POLICY__RESTART_CONDITION__ANY;
+	pb_need(&t->restart, pb__restart_policy)->condition =
+		PB__RESTART_POLICY__RESTART_CONDITION__ANY;
 	return json_read_into(&restart_policy, in, v, t->restart);
 }
 
@@ -435,13 +456,15 @@ static void write_restart(const void *msg, json_t *object)
 	const Pb__TaskSpec *t = msg;
 
 	if (t->restart)
-		json_object_set_new(object, "RestartPolicy", json_write(&restart_policy, t->restart));
+		json_object_set_new(object, "RestartPolicy",
+				    json_write(&restart_policy, t->restart));
 }
 
 static const struct json_table spread_over = {
 	&pb__spread_over__descriptor,
 	(const struct json_field[]){
-		J_FIELD("SpreadDescriptor", J_STR, Pb__SpreadOver, spread_descriptor, .flags = J_KEEP),
+		J_FIELD("SpreadDescriptor", J_STR, Pb__SpreadOver, spread_descriptor,
+			.flags = J_KEEP),
 		{0},
 	},
 };
@@ -484,9 +507,9 @@ static int read_runtime(struct json_in *in, json_t *v, void *msg)
 	if (!s)
 		return json_type_error(in, v, "string");
 	if (!*s || !strcmp(s, "container"))
-		return t->runtime_case == PB__TASK_SPEC__RUNTIME_CONTAINER || !*s ?
-			       0 :
-			       err_set(in->err, -EINVAL, "mismatched Runtime and *Spec fields");
+		return t->runtime_case == PB__TASK_SPEC__RUNTIME_CONTAINER || !*s
+			       ? 0
+			       : err_set(in->err, -EINVAL, "mismatched Runtime and *Spec fields");
 	if (!strcmp(s, "plugin"))
 		return err_set(in->err, -EOPNOTSUPP, "services of plugins are not supported");
 	return err_set(in->err, -EINVAL, "unsupported runtime: %.100s", s);
@@ -511,10 +534,17 @@ const struct json_table json_task_spec = {
 			PB__TASK_SPEC__RUNTIME_CONTAINER, .table = &container_spec),
 		J_ONEOF("NetworkAttachmentSpec", J_MSG, Pb__TaskSpec, attachment, runtime_case,
 			PB__TASK_SPEC__RUNTIME_ATTACHMENT, .table = &attachment_spec),
-		{.name = "Resources", .type = J_CUSTOM, .read = read_resources, .write = write_resources},
-		{.name = "RestartPolicy", .type = J_CUSTOM, .read = read_restart, .write = write_restart},
+		{.name = "Resources",
+		 .type = J_CUSTOM,
+		 .read = read_resources,
+		 .write = write_resources},
+		{.name = "RestartPolicy",
+		 .type = J_CUSTOM,
+		 .read = read_restart,
+		 .write = write_restart},
 		J_FIELD("Placement", J_MSG, Pb__TaskSpec, placement, .table = &placement),
-		J_LIST("Networks", J_MSGS, Pb__TaskSpec, networks, .table = &json_network_attachment),
+		J_LIST("Networks", J_MSGS, Pb__TaskSpec, networks,
+		       .table = &json_network_attachment),
 		J_FIELD("LogDriver", J_MSG, Pb__TaskSpec, log_driver, .table = &json_driver),
 		J_FIELD("ForceUpdate", J_U64, Pb__TaskSpec, force_update, .flags = J_KEEP),
 		{.name = "Runtime", .type = J_CUSTOM, .read = read_runtime, .write = write_runtime},

@@ -16,9 +16,13 @@ static json_t *ipam_json(const Pb__IPAMOptions *ipam)
 	json_t *o = json_object(), *configs = json_array();
 	const Pb__Driver *driver = ipam ? ipam->driver : NULL;
 
-	json_object_set_new(o, "Driver", json_string(driver && !str_empty(driver->name) ? driver->name : "default"));
+	json_object_set_new(
+		o, "Driver",
+		json_string(driver && !str_empty(driver->name) ? driver->name : "default"));
 	json_object_set_new(o, "Options",
-			    driver && driver->n_options ? labels_json(driver->options, driver->n_options) : json_null());
+			    driver && driver->n_options
+				    ? labels_json(driver->options, driver->n_options)
+				    : json_null());
 	for (size_t i = 0; ipam && i < ipam->n_configs; i++) {
 		const Pb__IPAMConfig *c = ipam->configs[i];
 		json_t *item = json_pack("{s:s}", "Subnet", c->subnet);
@@ -29,11 +33,14 @@ static json_t *ipam_json(const Pb__IPAMOptions *ipam)
 			/* the allocator keeps it with its prefix */
 			const char *slash = strchr(c->gateway, '/');
 
-			json_object_set_new(item, "Gateway",
-					    json_stringn(c->gateway, slash ? (size_t)(slash - c->gateway) : strlen(c->gateway)));
+			json_object_set_new(
+				item, "Gateway",
+				json_stringn(c->gateway, slash ? (size_t)(slash - c->gateway)
+							       : strlen(c->gateway)));
 		}
 		if (c->n_reserved)
-			json_object_set_new(item, "AuxiliaryAddresses", labels_json(c->reserved, c->n_reserved));
+			json_object_set_new(item, "AuxiliaryAddresses",
+					    labels_json(c->reserved, c->n_reserved));
 		json_array_append_new(configs, item);
 	}
 	json_object_set_new(o, "Config", configs);
@@ -48,16 +55,19 @@ json_t *conv_network(const Pb__Network *n, unsigned int version)
 	const Pb__IPAMOptions *ipam = n->ipam ? n->ipam : s->ipam;
 	_cleanup_pb_ Pb__Meta *no_meta = pb_new(pb__meta);
 	json_t *o = json_object(), *meta = json_write(&json_meta, n->meta ? n->meta : no_meta);
-	const char *predefined = s->annotations ? pb_label(s->annotations->labels, s->annotations->n_labels,
-							   "com.docker.swarm.predefined") :
-						  NULL;
+	const char *predefined =
+		s->annotations ? pb_label(s->annotations->labels, s->annotations->n_labels,
+					  "com.docker.swarm.predefined")
+			       : NULL;
 
 	json_object_set_new(o, "Name", json_string(s->annotations ? s->annotations->name : ""));
 	json_object_set_new(o, "Id", json_string(n->id));
 	json_object_set(o, "Created", json_object_get(meta, "CreatedAt"));
 	json_decref(meta);
 	json_object_set_new(o, "Scope", json_string("swarm"));
-	json_object_set_new(o, "Driver", json_string(driver && !str_empty(driver->name) ? driver->name : "overlay"));
+	json_object_set_new(
+		o, "Driver",
+		json_string(driver && !str_empty(driver->name) ? driver->name : "overlay"));
 	if (version >= 147)
 		json_object_set_new(o, "EnableIPv4", json_true());
 	json_object_set_new(o, "EnableIPv6", json_boolean(s->ipv6_enabled));
@@ -65,14 +75,17 @@ json_t *conv_network(const Pb__Network *n, unsigned int version)
 	json_object_set_new(o, "Internal", json_boolean(s->internal));
 	json_object_set_new(o, "Attachable", json_boolean(s->attachable));
 	json_object_set_new(o, "Ingress", json_boolean(s->ingress));
-	json_object_set_new(o, "ConfigFrom", json_pack("{s:s}", "Network", s->config_from_case ? s->network : ""));
+	json_object_set_new(o, "ConfigFrom",
+			    json_pack("{s:s}", "Network", s->config_from_case ? s->network : ""));
 	json_object_set_new(o, "ConfigOnly", json_false());
 	json_object_set_new(o, "Options",
-			    driver && driver->n_options ? labels_json(driver->options, driver->n_options) : json_null());
+			    driver && driver->n_options
+				    ? labels_json(driver->options, driver->n_options)
+				    : json_null());
 	json_object_set_new(o, "Labels",
-			    s->annotations && s->annotations->n_labels && !predefined ?
-				    labels_json(s->annotations->labels, s->annotations->n_labels) :
-				    json_null());
+			    s->annotations && s->annotations->n_labels && !predefined
+				    ? labels_json(s->annotations->labels, s->annotations->n_labels)
+				    : json_null());
 	return o;
 }
 
@@ -150,9 +163,9 @@ int conv_network_spec(json_t *body, Pb__NetworkSpec **ret, struct err *err)
 	if (s->ipam && str_empty(s->ipam->driver->name))
 		pb_set_str(&s->ipam->driver->name, "default");
 	for (size_t i = 0; s->ipam && i < s->ipam->n_configs; i++)
-		s->ipam->configs[i]->family = strchr(s->ipam->configs[i]->subnet, ':') ?
-						      PB__IPAMCONFIG__ADDRESS_FAMILY__IPV6 :
-						      PB__IPAMCONFIG__ADDRESS_FAMILY__IPV4;
+		s->ipam->configs[i]->family = strchr(s->ipam->configs[i]->subnet, ':')
+						      ? PB__IPAMCONFIG__ADDRESS_FAMILY__IPV6
+						      : PB__IPAMCONFIG__ADDRESS_FAMILY__IPV4;
 	*ret = s;
 	return 0;
 }

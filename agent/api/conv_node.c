@@ -19,7 +19,8 @@ const struct json_table json_node_spec = {
 	(const struct json_field[]){
 		J_FIELD("", J_INLINE, Pb__NodeSpec, annotations, .table = &json_annotations),
 		J_FIELD("Role", J_ENUM, Pb__NodeSpec, desired_role, .words = roles),
-		J_FIELD("Availability", J_ENUM, Pb__NodeSpec, availability, .words = availabilities),
+		J_FIELD("Availability", J_ENUM, Pb__NodeSpec, availability,
+			.words = availabilities),
 		{0},
 	},
 };
@@ -29,7 +30,8 @@ static const struct json_table resources = {
 	(const struct json_field[]){
 		J_FIELD("NanoCPUs", J_I64, Pb__Resources, nano_cpus),
 		J_FIELD("MemoryBytes", J_I64, Pb__Resources, memory_bytes),
-		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic, .table = &json_generic_resource),
+		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic,
+		       .table = &json_generic_resource),
 		{0},
 	},
 };
@@ -67,10 +69,14 @@ static const struct json_table description = {
 	&pb__node_description__descriptor,
 	(const struct json_field[]){
 		J_FIELD("Hostname", J_STR, Pb__NodeDescription, hostname),
-		J_FIELD("Platform", J_MSG, Pb__NodeDescription, platform, .flags = J_KEEP, .table = &json_platform),
-		J_FIELD("Resources", J_MSG, Pb__NodeDescription, resources, .flags = J_KEEP, .table = &resources),
-		J_FIELD("Engine", J_MSG, Pb__NodeDescription, engine, .flags = J_KEEP, .table = &engine),
-		J_FIELD("TLSInfo", J_MSG, Pb__NodeDescription, tls_info, .flags = J_KEEP, .table = &json_tls_info),
+		J_FIELD("Platform", J_MSG, Pb__NodeDescription, platform, .flags = J_KEEP,
+			.table = &json_platform),
+		J_FIELD("Resources", J_MSG, Pb__NodeDescription, resources, .flags = J_KEEP,
+			.table = &resources),
+		J_FIELD("Engine", J_MSG, Pb__NodeDescription, engine, .flags = J_KEEP,
+			.table = &engine),
+		J_FIELD("TLSInfo", J_MSG, Pb__NodeDescription, tls_info, .flags = J_KEEP,
+			.table = &json_tls_info),
 		{0},
 	},
 };
@@ -104,7 +110,8 @@ static const struct json_table manager = {
 	&pb__manager_status__descriptor,
 	(const struct json_field[]){
 		J_FIELD("Leader", J_BOOL, Pb__ManagerStatus, leader),
-		J_FIELD("Reachability", J_ENUM, Pb__ManagerStatus, reachability, .words = reachabilities),
+		J_FIELD("Reachability", J_ENUM, Pb__ManagerStatus, reachability,
+			.words = reachabilities),
 		J_FIELD("Addr", J_STR, Pb__ManagerStatus, addr),
 		{0},
 	},
@@ -116,7 +123,8 @@ const struct json_table json_node = {
 		J_FIELD("ID", J_STR, Pb__Node, id),
 		J_FIELD("", J_INLINE, Pb__Node, meta, .table = &json_meta),
 		J_FIELD("Spec", J_MSG, Pb__Node, spec, .flags = J_KEEP, .table = &json_node_spec),
-		J_FIELD("Description", J_MSG, Pb__Node, description, .flags = J_KEEP, .table = &description),
+		J_FIELD("Description", J_MSG, Pb__Node, description, .flags = J_KEEP,
+			.table = &description),
 		J_FIELD("Status", J_MSG, Pb__Node, status, .flags = J_KEEP, .table = &status),
 		J_FIELD("ManagerStatus", J_MSG, Pb__Node, manager_status, .table = &manager),
 		{0},

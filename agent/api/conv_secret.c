@@ -29,7 +29,8 @@ const struct json_table json_secret = {
 	(const struct json_field[]){
 		J_FIELD("ID", J_STR, Pb__Secret, id),
 		J_FIELD("", J_INLINE, Pb__Secret, meta, .table = &json_meta),
-		J_FIELD("Spec", J_MSG, Pb__Secret, spec, .flags = J_KEEP, .table = &secret_spec_shown),
+		J_FIELD("Spec", J_MSG, Pb__Secret, spec, .flags = J_KEEP,
+			.table = &secret_spec_shown),
 		{0},
 	},
 };
@@ -49,7 +50,8 @@ const struct json_table json_config = {
 	(const struct json_field[]){
 		J_FIELD("ID", J_STR, Pb__Config, id),
 		J_FIELD("", J_INLINE, Pb__Config, meta, .table = &json_meta),
-		J_FIELD("Spec", J_MSG, Pb__Config, spec, .flags = J_KEEP, .table = &json_config_spec),
+		J_FIELD("Spec", J_MSG, Pb__Config, spec, .flags = J_KEEP,
+			.table = &json_config_spec),
 		{0},
 	},
 };

@@ -26,9 +26,11 @@ static const struct json_table update_config = {
 	(const struct json_field[]){
 		J_FIELD("Parallelism", J_U64, Pb__UpdateConfig, parallelism, .flags = J_KEEP),
 		J_FIELD("Delay", J_DURATION, Pb__UpdateConfig, delay),
-		J_FIELD("FailureAction", J_ENUM, Pb__UpdateConfig, failure_action, .words = failure_actions),
+		J_FIELD("FailureAction", J_ENUM, Pb__UpdateConfig, failure_action,
+			.words = failure_actions),
 		J_FIELD("Monitor", J_DURATION, Pb__UpdateConfig, monitor),
-		J_FIELD("MaxFailureRatio", J_F32, Pb__UpdateConfig, max_failure_ratio, .flags = J_KEEP),
+		J_FIELD("MaxFailureRatio", J_F32, Pb__UpdateConfig, max_failure_ratio,
+			.flags = J_KEEP),
 		J_FIELD("Order", J_ENUM, Pb__UpdateConfig, order, .words = orders),
 		{0},
 	},
@@ -51,7 +53,8 @@ static const struct json_table replicated_job = {
 	&pb__replicated_job__descriptor,
 	(const struct json_field[]){
 		J_FIELD("MaxConcurrent", J_U64, Pb__ReplicatedJob, max_concurrent, .flags = J_KEEP),
-		J_FIELD("TotalCompletions", J_U64, Pb__ReplicatedJob, total_completions, .flags = J_KEEP),
+		J_FIELD("TotalCompletions", J_U64, Pb__ReplicatedJob, total_completions,
+			.flags = J_KEEP),
 		{0},
 	},
 };
@@ -64,14 +67,14 @@ static const struct json_table global_job = {
 static const struct json_table mode_table = {
 	&pb__service_spec__descriptor,
 	(const struct json_field[]){
-		J_ONEOF("Replicated", J_MSG, Pb__ServiceSpec, replicated, mode_case, PB__SERVICE_SPEC__MODE_REPLICATED,
-			.table = &replicated),
-		J_ONEOF("Global", J_MSG, Pb__ServiceSpec, global, mode_case, PB__SERVICE_SPEC__MODE_GLOBAL,
-			.table = &global),
+		J_ONEOF("Replicated", J_MSG, Pb__ServiceSpec, replicated, mode_case,
+			PB__SERVICE_SPEC__MODE_REPLICATED, .table = &replicated),
+		J_ONEOF("Global", J_MSG, Pb__ServiceSpec, global, mode_case,
+			PB__SERVICE_SPEC__MODE_GLOBAL, .table = &global),
 		J_ONEOF("ReplicatedJob", J_MSG, Pb__ServiceSpec, replicated_job, mode_case,
 			PB__SERVICE_SPEC__MODE_REPLICATED_JOB, .table = &replicated_job),
-		J_ONEOF("GlobalJob", J_MSG, Pb__ServiceSpec, global_job, mode_case, PB__SERVICE_SPEC__MODE_GLOBAL_JOB,
-			.table = &global_job),
+		J_ONEOF("GlobalJob", J_MSG, Pb__ServiceSpec, global_job, mode_case,
+			PB__SERVICE_SPEC__MODE_GLOBAL_JOB, .table = &global_job),
 		{0},
 	},
 };
@@ -134,11 +137,14 @@ const struct json_table json_service_spec = {
 	&pb__service_spec__descriptor,
 	(const struct json_field[]){
 		J_FIELD("", J_INLINE, Pb__ServiceSpec, annotations, .table = &json_annotations),
-		J_FIELD("TaskTemplate", J_MSG, Pb__ServiceSpec, task, .flags = J_KEEP, .table = &json_task_spec),
+		J_FIELD("TaskTemplate", J_MSG, Pb__ServiceSpec, task, .flags = J_KEEP,
+			.table = &json_task_spec),
 		{.name = "Mode", .type = J_CUSTOM, .read = read_mode, .write = write_mode},
 		J_FIELD("UpdateConfig", J_MSG, Pb__ServiceSpec, update, .table = &update_config),
-		J_FIELD("RollbackConfig", J_MSG, Pb__ServiceSpec, rollback, .table = &update_config),
-		J_LIST("Networks", J_MSGS, Pb__ServiceSpec, networks, .table = &json_network_attachment),
+		J_FIELD("RollbackConfig", J_MSG, Pb__ServiceSpec, rollback,
+			.table = &update_config),
+		J_LIST("Networks", J_MSGS, Pb__ServiceSpec, networks,
+		       .table = &json_network_attachment),
 		J_FIELD("EndpointSpec", J_MSG, Pb__ServiceSpec, endpoint, .table = &endpoint_spec),
 		{0},
 	},
@@ -190,11 +196,12 @@ static void forget_newer(Pb__ServiceSpec *s, unsigned int version)
 /* dockerd makes up a name for a service without one. */
 static void default_name(Pb__ServiceSpec *s)
 {
-	static const char *const left[] = {"agile", "brave",  "calm",  "daring", "eager", "fair",  "gentle", "happy",
-					   "keen",  "lively", "merry", "noble",	 "quick", "quiet", "sharp",  "steady"};
-	static const char *const right[] = {"babbage", "boole", "cerf",	    "dijkstra", "engelbart", "floyd",
-					    "hamming", "hoare", "hopper",   "kay",	"knuth",     "lamport",
-					    "liskov",  "mills", "ritchie",  "turing"};
+	static const char *const left[] = {"agile",  "brave", "calm",  "daring", "eager", "fair",
+					   "gentle", "happy", "keen",  "lively", "merry", "noble",
+					   "quick",  "quiet", "sharp", "steady"};
+	static const char *const right[] = {
+		"babbage", "boole", "cerf",  "dijkstra", "engelbart", "floyd", "hamming", "hoare",
+		"hopper",  "kay",   "knuth", "lamport",	 "liskov",    "mills", "ritchie", "turing"};
 	struct rng rng;
 	char name[40];
 
@@ -281,7 +288,8 @@ static const struct json_table virtual_ip = {
 static const struct json_table endpoint = {
 	&pb__endpoint__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Spec", J_MSG, Pb__Endpoint, spec, .flags = J_KEEP, .table = &endpoint_spec),
+		J_FIELD("Spec", J_MSG, Pb__Endpoint, spec, .flags = J_KEEP,
+			.table = &endpoint_spec),
 		J_LIST("Ports", J_MSGS, Pb__Endpoint, ports, .table = &json_port_config),
 		J_LIST("VirtualIPs", J_MSGS, Pb__Endpoint, virtual_ips, .table = &virtual_ip),
 		{0},
@@ -321,7 +329,8 @@ static const struct json_table version_table = {
 static const struct json_table job_status = {
 	&pb__job_status__descriptor,
 	(const struct json_field[]){
-		J_FIELD("JobIteration", J_MSG, Pb__JobStatus, job_iteration, .flags = J_KEEP, .table = &version_table),
+		J_FIELD("JobIteration", J_MSG, Pb__JobStatus, job_iteration, .flags = J_KEEP,
+			.table = &version_table),
 		J_FIELD("LastExecution", J_TIME, Pb__JobStatus, last_execution, .flags = J_KEEP),
 		{0},
 	},
@@ -332,9 +341,12 @@ static const struct json_table service_table = {
 	(const struct json_field[]){
 		J_FIELD("ID", J_STR, Pb__Service, id),
 		J_FIELD("", J_INLINE, Pb__Service, meta, .table = &json_meta),
-		J_FIELD("Spec", J_MSG, Pb__Service, spec, .flags = J_KEEP, .table = &json_service_spec),
-		J_FIELD("PreviousSpec", J_MSG, Pb__Service, previous_spec, .table = &json_service_spec),
-		J_FIELD("Endpoint", J_MSG, Pb__Service, endpoint, .flags = J_KEEP, .table = &endpoint),
+		J_FIELD("Spec", J_MSG, Pb__Service, spec, .flags = J_KEEP,
+			.table = &json_service_spec),
+		J_FIELD("PreviousSpec", J_MSG, Pb__Service, previous_spec,
+			.table = &json_service_spec),
+		J_FIELD("Endpoint", J_MSG, Pb__Service, endpoint, .flags = J_KEEP,
+			.table = &endpoint),
 		J_FIELD("UpdateStatus", J_MSG, Pb__Service, update_status, .table = &update_status),
 		J_FIELD("JobStatus", J_MSG, Pb__Service, job_status, .table = &job_status),
 		{0},

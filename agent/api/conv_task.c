@@ -2,11 +2,11 @@
 #include "api/conv.h"
 
 const struct json_word json_task_states[] = {
-	{"new", PB__TASK_STATE__NEW},	      {"allocated", PB__TASK_STATE__PENDING},
-	{"pending", PB__TASK_STATE__PENDING}, {"assigned", PB__TASK_STATE__ASSIGNED},
+	{"new", PB__TASK_STATE__NEW},		{"allocated", PB__TASK_STATE__PENDING},
+	{"pending", PB__TASK_STATE__PENDING},	{"assigned", PB__TASK_STATE__ASSIGNED},
 	{"accepted", PB__TASK_STATE__ACCEPTED}, {"preparing", PB__TASK_STATE__PREPARING},
-	{"ready", PB__TASK_STATE__READY},     {"starting", PB__TASK_STATE__STARTING},
-	{"running", PB__TASK_STATE__RUNNING}, {"complete", PB__TASK_STATE__COMPLETE},
+	{"ready", PB__TASK_STATE__READY},	{"starting", PB__TASK_STATE__STARTING},
+	{"running", PB__TASK_STATE__RUNNING},	{"complete", PB__TASK_STATE__COMPLETE},
 	{"shutdown", PB__TASK_STATE__SHUTDOWN}, {"failed", PB__TASK_STATE__FAILED},
 	{"rejected", PB__TASK_STATE__REJECTED}, {"remove", PB__TASK_STATE__REMOVE},
 	{"orphaned", PB__TASK_STATE__ORPHANED}, {0},
@@ -37,8 +37,10 @@ static const struct json_table task_status = {
 		J_FIELD("State", J_ENUM, Pb__TaskStatus, state, .words = json_task_states),
 		J_FIELD("Message", J_STR, Pb__TaskStatus, message),
 		J_FIELD("Err", J_STR, Pb__TaskStatus, err),
-		J_FIELD("ContainerStatus", J_MSG, Pb__TaskStatus, container, .table = &container_status),
-		J_FIELD("PortStatus", J_MSG, Pb__TaskStatus, port_status, .flags = J_KEEP, .table = &port_status),
+		J_FIELD("ContainerStatus", J_MSG, Pb__TaskStatus, container,
+			.table = &container_status),
+		J_FIELD("PortStatus", J_MSG, Pb__TaskStatus, port_status, .flags = J_KEEP,
+			.table = &port_status),
 		{0},
 	},
 };
@@ -56,7 +58,8 @@ static const struct json_table ipam_config = {
 static const struct json_table ipam_options = {
 	&pb__ipamoptions__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Driver", J_MSG, Pb__IPAMOptions, driver, .flags = J_KEEP, .table = &json_driver),
+		J_FIELD("Driver", J_MSG, Pb__IPAMOptions, driver, .flags = J_KEEP,
+			.table = &json_driver),
 		J_LIST("Configs", J_MSGS, Pb__IPAMOptions, configs, .table = &ipam_config),
 		{0},
 	},
@@ -72,7 +75,8 @@ static const struct json_table network_spec = {
 	&pb__network_spec__descriptor,
 	(const struct json_field[]){
 		J_FIELD("", J_INLINE, Pb__NetworkSpec, annotations, .table = &json_annotations),
-		J_FIELD("DriverConfiguration", J_MSG, Pb__NetworkSpec, driver_config, .table = &json_driver),
+		J_FIELD("DriverConfiguration", J_MSG, Pb__NetworkSpec, driver_config,
+			.table = &json_driver),
 		J_FIELD("IPv6Enabled", J_BOOL, Pb__NetworkSpec, ipv6_enabled),
 		J_FIELD("Internal", J_BOOL, Pb__NetworkSpec, internal),
 		J_FIELD("Attachable", J_BOOL, Pb__NetworkSpec, attachable),
@@ -89,7 +93,8 @@ static const struct json_table network = {
 		J_FIELD("ID", J_STR, Pb__Network, id),
 		J_FIELD("", J_INLINE, Pb__Network, meta, .table = &json_meta),
 		J_FIELD("Spec", J_MSG, Pb__Network, spec, .flags = J_KEEP, .table = &network_spec),
-		J_FIELD("DriverState", J_MSG, Pb__Network, driver_state, .flags = J_KEEP, .table = &json_driver),
+		J_FIELD("DriverState", J_MSG, Pb__Network, driver_state, .flags = J_KEEP,
+			.table = &json_driver),
 		J_FIELD("IPAMOptions", J_MSG, Pb__Network, ipam, .table = &ipam_options),
 		{0},
 	},
@@ -98,7 +103,8 @@ static const struct json_table network = {
 static const struct json_table attachment = {
 	&pb__network_attachment__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Network", J_MSG, Pb__NetworkAttachment, network, .flags = J_KEEP, .table = &network),
+		J_FIELD("Network", J_MSG, Pb__NetworkAttachment, network, .flags = J_KEEP,
+			.table = &network),
 		J_LIST("Addresses", J_STRS, Pb__NetworkAttachment, addresses),
 		{0},
 	},
@@ -135,9 +141,11 @@ const struct json_table json_task = {
 		J_FIELD("Status", J_MSG, Pb__Task, status, .flags = J_KEEP, .table = &task_status),
 		J_FIELD("DesiredState", J_ENUM, Pb__Task, desired_state, .words = json_task_states),
 		J_LIST("NetworksAttachments", J_MSGS, Pb__Task, networks, .table = &attachment),
-		J_LIST("GenericResources", J_MSGS, Pb__Task, assigned_generic_resources, .table = &json_generic_resource),
+		J_LIST("GenericResources", J_MSGS, Pb__Task, assigned_generic_resources,
+		       .table = &json_generic_resource),
 		J_FIELD("JobIteration", J_MSG, Pb__Task, job_iteration, .table = &version),
-		J_LIST("Volumes", J_MSGS, Pb__Task, volumes, .flags = J_KEEP, .table = &volume_attachment),
+		J_LIST("Volumes", J_MSGS, Pb__Task, volumes, .flags = J_KEEP,
+		       .table = &volume_attachment),
 		{0},
 	},
 };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <math.h>
+#include <regex.h>
 #include <strings.h>
 
 #include "api/api.h"
 
 struct filters {
-	json_t *sets;	/* name → array of strings */
+	json_t *sets; /* name → array of strings */
 };
 
 static bool known(const char *const allowed[], const char *name)
@@ -24,7 +26,7 @@ static json_t *values_of(json_t *set)
 	size_t i;
 
 	if (json_is_array(set)) {
-		json_array_foreach(set, i, v) {
+		json_array_foreach (set, i, v) {
 			if (!json_is_string(v))
 				goto bad;
 			json_array_append(list, v);
@@ -33,7 +35,7 @@ static json_t *values_of(json_t *set)
 	}
 	if (!json_is_object(set))
 		goto bad;
-	json_object_foreach(set, key, v)
+	json_object_foreach (set, key, v)
 		if (json_is_true(v))
 			json_array_append_new(list, json_string(key));
 	return list;
@@ -57,7 +59,7 @@ int filters_parse(const char *text, const char *const allowed[], struct filters 
 				     doc ? "not an object" : jerr.text);
 	}
 	if (!rc && doc) {
-		json_object_foreach(doc, name, set) {
+		json_object_foreach (doc, name, set) {
 			json_t *list = known(allowed, name) ? values_of(set) : NULL;
 
 			if (!list) {
@@ -125,19 +127,109 @@ bool filters_match_prefix(const struct filters *f, const char *name, const char 
 	return false;
 }
 
+/* "key" or "key=value" */
+static bool label_matches(const char *v, const json_t *labels)
+{
+	const char *eq = strchr(v, '=');
+	_cleanup_free_ char *key = eq ? xstrndup(v, eq - v) : xstrdup(v);
+	const char *have = json_string_value(json_object_get(labels, key));
+
+	return have && (!eq || !strcmp(have, eq + 1));
+}
+
 bool filters_match_labels(const struct filters *f, const char *name, const json_t *labels)
 {
 	const char *v;
 
-	for (size_t i = 0; (v = filters_value(f, name, i)); i++) {
-		const char *eq = strchr(v, '=');
-		_cleanup_free_ char *key = eq ? xstrndup(v, eq - v) : xstrdup(v);
-		const char *have = json_string_value(json_object_get(labels, key));
-
-		if (!have || (eq && strcmp(have, eq + 1)))
+	for (size_t i = 0; (v = filters_value(f, name, i)); i++)
+		if (!label_matches(v, labels))
 			return false;
-	}
 	return true;
+}
+
+bool filters_exclude_labels(const struct filters *f, const char *name, const json_t *labels)
+{
+	const char *v;
+
+	for (size_t i = 0; (v = filters_value(f, name, i)); i++)
+		if (label_matches(v, labels))
+			return false;
+	return true;
+}
+
+static bool regex_finds(const char *pattern, const char *text)
+{
+	regex_t re;
+	bool found;
+
+	/* counts can make a pattern that takes all memory: such a one is no regular expression here */
+	if (strlen(pattern) > 256 || strchr(pattern, '{') ||
+	    regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB))
+		return strstr(text, pattern) != NULL;
+	found = !regexec(&re, text, 0, NULL, 0);
+	regfree(&re);
+	return found;
+}
+
+bool filters_match_regex(const struct filters *f, const char *name, const char *text)
+{
+	const char *v;
+
+	if (!filters_has(f, name))
+		return true;
+	for (size_t i = 0; (v = filters_value(f, name, i)); i++)
+		if (regex_finds(v, text))
+			return true;
+	return false;
+}
+
+/* Go's time.ParseDuration, without signs: "1h30m", "1.5s". */
+static int duration_parse(const char *s, int64_t *ret)
+{
+	static const struct {
+		const char *unit;
+		double ns;
+	} units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+	double total = 0;
+
+	if (*s < '0' || *s > '9')
+		return -EINVAL;
+	while (*s) {
+		char *end;
+		double n = strtod(s, &end);
+		size_t len = strspn(end, "nuµmsh"), i;
+
+		if (end == s || !isfinite(n))
+			return -EINVAL;
+		for (i = 0; i < ARRAY_SIZE(units); i++)
+			if (len == strlen(units[i].unit) && !memcmp(end, units[i].unit, len))
+				break;
+		if (i == ARRAY_SIZE(units))
+			return -EINVAL;
+		total += n * units[i].ns;
+		s = end + len;
+	}
+	if (total > 9e18)
+		return -EINVAL;
+	*ret = total;
+	return 0;
+}
+
+int filters_until(const struct filters *f, int64_t now_ns, int64_t *ret, struct err *err)
+{
+	const char *v = filters_value(f, "until", 0);
+	int64_t ago;
+
+	*ret = 0;
+	if (!v)
+		return 0;
+	if (filters_value(f, "until", 1))
+		return err_set(err, -EINVAL, "more than one until filter specified");
+	if (!duration_parse(v, &ago)) {
+		*ret = now_ns - ago;
+		return 0;
+	}
+	return time_parse(v, ret, err);
 }
 
 int filters_bool(const struct filters *f, const char *name, bool dflt, bool *ret, struct err *err)

@@ -40,7 +40,8 @@ static const char *kind_of(json_t *v)
 
 int json_type_error(struct json_in *in, json_t *value, const char *type)
 {
-	return err_set(in->err, -EINVAL, "invalid JSON: cannot unmarshal %s into field %s of type %s", kind_of(value),
+	return err_set(in->err, -EINVAL,
+		       "invalid JSON: cannot unmarshal %s into field %s of type %s", kind_of(value),
 		       in->path, type);
 }
 
@@ -61,7 +62,7 @@ json_t *json_member(json_t *object, const char *name)
 	const char *key;
 
 	if (!v) {
-		json_object_foreach(object, key, w)
+		json_object_foreach (object, key, w)
 			if (!strcasecmp(key, name))
 				v = w;
 	}
@@ -72,7 +73,8 @@ json_t *json_member(json_t *object, const char *name)
 static size_t enter(struct json_in *in, const char *name)
 {
 	size_t was = in->len;
-	int n = snprintf(in->path + was, sizeof(in->path) - was, "%s%s", was && name[0] != '[' ? "." : "", name);
+	int n = snprintf(in->path + was, sizeof(in->path) - was, "%s%s",
+			 was && name[0] != '[' ? "." : "", name);
 
 	in->len = min(was + (size_t)n, sizeof(in->path) - 1);
 	return was;
@@ -84,13 +86,16 @@ static void leave(struct json_in *in, size_t was)
 	in->path[was] = 0;
 }
 
-static int read_int(struct json_in *in, json_t *v, int64_t lo, int64_t hi, const char *type, int64_t *ret)
+static int read_int(struct json_in *in, json_t *v, int64_t lo, int64_t hi, const char *type,
+		    int64_t *ret)
 {
 	if (!json_is_integer(v))
 		return json_type_error(in, v, type);
 	if (json_integer_value(v) < lo || json_integer_value(v) > hi)
-		return err_set(in->err, -EINVAL, "invalid JSON: cannot unmarshal number %lld into field %s of type %s",
-			       (long long)json_integer_value(v), in->path, type);
+		return err_set(
+			in->err, -EINVAL,
+			"invalid JSON: cannot unmarshal number %lld into field %s of type %s",
+			(long long)json_integer_value(v), in->path, type);
 	*ret = json_integer_value(v);
 	return 0;
 }
@@ -137,10 +142,11 @@ static int read_strs(const struct json_field *f, struct json_in *in, json_t *v, 
 
 	if (!json_is_array(v))
 		return json_type_error(in, v, "[]string");
-	json_array_foreach(v, i, item) {
+	json_array_foreach (v, i, item) {
 		if (!json_is_string(item) && !json_is_null(item))
 			return json_type_error(in, item, "string");
-		pb_append_str(count_at(f, msg), at(f, msg), json_is_null(item) ? "" : json_string_value(item));
+		pb_append_str(count_at(f, msg), at(f, msg),
+			      json_is_null(item) ? "" : json_string_value(item));
 	}
 	return 0;
 }
@@ -152,12 +158,13 @@ static int read_labels(const struct json_field *f, struct json_in *in, json_t *v
 
 	if (!json_is_object(v))
 		return json_type_error(in, v, "map[string]string");
-	json_object_foreach(v, key, item) {
+	json_object_foreach (v, key, item) {
 		if (!json_is_string(item) && !json_is_null(item)) {
 			enter(in, key);
 			return json_type_error(in, item, "string");
 		}
-		pb_set_label(count_at(f, msg), at(f, msg), key, json_is_null(item) ? "" : json_string_value(item));
+		pb_set_label(count_at(f, msg), at(f, msg), key,
+			     json_is_null(item) ? "" : json_string_value(item));
 	}
 	return 0;
 }
@@ -169,7 +176,7 @@ static int read_msgs(const struct json_field *f, struct json_in *in, json_t *v, 
 
 	if (!json_is_array(v))
 		return json_type_error(in, v, "array");
-	json_array_foreach(v, i, item) {
+	json_array_foreach (v, i, item) {
 		void *sub = pb_new_desc(f->table->desc), ***array = at(f, msg);
 		char name[32];
 		size_t was;
@@ -330,7 +337,8 @@ int json_read_into(const struct json_table *t, struct json_in *in, json_t *value
 	return 0;
 }
 
-int json_read(const struct json_table *t, const char *what, json_t *value, void *ret, struct err *err)
+int json_read(const struct json_table *t, const char *what, json_t *value, void *ret,
+	      struct err *err)
 {
 	struct json_in in = {.err = err};
 	void *msg = pb_new_desc(t->desc);
@@ -391,7 +399,8 @@ static json_t *labels_of(Pb__Label **labels, size_t n)
 	json_t *o = json_object();
 
 	for (size_t i = 0; i < n; i++)
-		json_object_set_new(o, labels[i]->key, text_of(labels[i]->value, strlen(labels[i]->value)));
+		json_object_set_new(o, labels[i]->key,
+				    text_of(labels[i]->value, strlen(labels[i]->value)));
 	return o;
 }
 
@@ -411,7 +420,9 @@ static json_t *value_of(const struct json_field *f, const void *msg)
 		s = *(char *const *)p;
 		return keep || !str_empty(s) ? text_of(s ? s : "", s ? strlen(s) : 0) : NULL;
 	case J_BOOL:
-		return keep || *(const protobuf_c_boolean *)p ? json_boolean(*(const protobuf_c_boolean *)p) : NULL;
+		return keep || *(const protobuf_c_boolean *)p
+			       ? json_boolean(*(const protobuf_c_boolean *)p)
+			       : NULL;
 	case J_I32:
 		return keep || *(const int32_t *)p ? json_integer(*(const int32_t *)p) : NULL;
 	case J_I64:
@@ -441,15 +452,19 @@ static json_t *value_of(const struct json_field *f, const void *msg)
 	case J_TEXT:
 		if (!keep && !((const ProtobufCBinaryData *)p)->len)
 			return NULL;
-		return text_of((const char *)((const ProtobufCBinaryData *)p)->data, ((const ProtobufCBinaryData *)p)->len);
+		return text_of((const char *)((const ProtobufCBinaryData *)p)->data,
+			       ((const ProtobufCBinaryData *)p)->len);
 	case J_DURATION:
-		return keep || *(void *const *)p ? json_integer(pb_duration_ns(*(Pb__Duration *const *)p)) : NULL;
+		return keep || *(void *const *)p
+			       ? json_integer(pb_duration_ns(*(Pb__Duration *const *)p))
+			       : NULL;
 	case J_TIME:
 		return keep || *(void *const *)p ? time_of(*(Pb__Timestamp *const *)p) : NULL;
 	case J_BOOL_VALUE:
 		return *(void *const *)p ? json_boolean((*(Pb__BoolValue *const *)p)->value) : NULL;
 	case J_I64_VALUE:
-		return *(void *const *)p ? json_integer((*(Pb__Int64Value *const *)p)->value) : NULL;
+		return *(void *const *)p ? json_integer((*(Pb__Int64Value *const *)p)->value)
+					 : NULL;
 	case J_STRS:
 		n = *count_at(f, msg);
 		return keep || n ? strs_of(*(char ***)p, n) : NULL;
@@ -482,7 +497,8 @@ static void write_into(const struct json_table *t, const void *msg, json_t *obje
 			if (f->write)
 				f->write(msg, object);
 		} else if (f->type == J_INLINE) {
-			void *sub = *(void **)at(f, msg), *empty = sub ? NULL : pb_new_desc(f->table->desc);
+			void *sub = *(void **)at(f, msg),
+			     *empty = sub ? NULL : pb_new_desc(f->table->desc);
 
 			write_into(f->table, sub ? sub : empty, object);
 			pb_free(empty);
