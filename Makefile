@@ -135,8 +135,14 @@ unit:
 check:
 	scripts/check
 
+FORMATTED = $(shell find agent bpf include selftests kmod -name '*.[ch]' ! -path '*/uapi/linux/*' \
+	      ! -name 'netlink_gen.*')
+
 format:
-	clang-format -i $(shell find agent bpf include selftests kmod -name '*.[ch]')
+	clang-format -i $(FORMATTED)
+
+format-check:
+	clang-format --dry-run -Werror $(FORMATTED)
 
 install: all
 	install -D -m 755 build/swarm-agent $(DESTDIR)$(PREFIX)/sbin/swarm-agent
@@ -150,7 +156,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all unit check format install clean test-bins
+.PHONY: all unit check format format-check install clean test-bins
 .SECONDARY:
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
