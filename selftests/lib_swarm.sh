@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For tests with a swarm, to be sourced after lib.sh: forming one, and conditions to wait for.
+
+# Images eon01/infinite and web on a node. web answers /cgi-bin/id with its hostname and the
+# client's address, /big with 8 MiB.
+swarm_images() { # NODE
+	local n=$1 work=$LAB/images
+	base_image "$n"
+	mkdir -p "$work/infinite" "$work/web"
+	printf 'FROM alpine\nENTRYPOINT tail -f /dev/null\n' > "$work/infinite/Dockerfile"
+	cat > "$work/web/id" << 'END'
+#!/bin/sh
+printf 'Content-Type: text/plain\r\n\r\n%s %s\n' "$(hostname)" "$REMOTE_ADDR"
+END
+	chmod +x "$work/web/id"
+	cat > "$work/web/Dockerfile" << 'END'
+FROM alpine
+COPY id /www/cgi-bin/id
+RUN dd if=/dev/zero of=/www/big bs=1M count=8 2> /dev/null
+CMD ["httpd", "-f", "-p", "80", "-h", "/www"]
+END
+	d "$n" build -q -t eon01/infinite "$work/infinite" > /dev/null && d "$n" build -q -t web "$work/web" > /dev/null
+}
+
+# A swarm led by n1. usage: swarm_form MANAGERS WORKERS [FLAG…]   nodes n1…
+swarm_form() {
+	local managers=$1 workers=$2 i token
+	shift 2
+	for i in $(seq $((managers + workers))); do
+		agent_start "n$i" "$@" || return
+	done
+	d n1 swarm init --advertise-addr "$(node_ip n1)" > /dev/null || return
+	token=$(d n1 swarm join-token -q manager)
+	for i in $(seq 2 "$managers"); do
+		d "n$i" swarm join --token "$token" "$(node_ip n1):2377" > /dev/null || return
+	done
+	token=$(d n1 swarm join-token -q worker)
+	for i in $(seq $((managers + 1)) $((managers + workers))); do
+		d "n$i" swarm join --token "$token" "$(node_ip n1):2377" > /dev/null || return
+	done
+	wait_for 30 nodes_ready n1 $((managers + workers))
+}
+
+nodes_ready() { [ "$(d "$1" node ls --format '{{.Status}}' | grep -c Ready)" = "$2" ]; } # AT COUNT
+# Containers that run on a node.
+running_on() { d "$1" ps -q | wc -l; }
+# COUNT tasks of a service run, as the manager AT knows.  usage: tasks_run AT SERVICE COUNT
+tasks_run() {
+	[ "$(d "$1" service ps --filter desired-state=running --format '{{.CurrentState}}' "$2" | grep -c '^Running')" = "$3" ] &&
+		[ "$(d "$1" service ls --filter "name=$2" --format '{{.Name}} {{.Replicas}}' | awk -v s="$2" '$1 == s {print $2}')" = "$3/$3" ]
+}
+# The leader as NODE tells: prints its name.
+leader() { d "$1" node ls --format '{{.Hostname}} {{.ManagerStatus}}' | awk '$2 == "Leader" {print $1}'; }
+has_leader() { [ -n "$(leader "$1")" ]; }
+# The managers that n1… the others reach: "Leader" and "Reachable" lines.
+reachable_managers() { d "$1" node ls --format '{{.ManagerStatus}}' | grep -cE 'Leader|Reachable'; }
+managers_are() { [ "$(reachable_managers "$1")" = "$2" ]; } # AT COUNT
+no_containers() { [ -z "$(d "$1" ps -aq)" ]; }
+# An answer of the published web service. usage: web_answers NODE PORT
+web_answers() { in_ns client curl -sf -m 5 "http://$(node_ip "$1"):$2/cgi-bin/id"; }
+
+# Requests in the background, 50 a second, to every node in turn; each that fails is a line in
+# $LAB/load.failed. usage: load_start PORT NODE…
+load_start() {
+	local port=$1
+	shift
+	rm -f "$LAB/load.stop" "$LAB/load.failed" "$LAB/load.sent"
+	(
+		sent=0
+		while [ ! -e "$LAB/load.stop" ] && [ $sent -lt 20000 ]; do
+			for n in "$@"; do
+				in_ns client curl -sS -o /dev/null -f -m 10 "http://$(node_ip "$n"):$port/cgi-bin/id" 2>> "$LAB/load.why" ||
+					echo "$(date +%T.%N) $n" >> "$LAB/load.failed"
+				sent=$((sent + 1))
+			done
+			echo $sent > "$LAB/load.sent"
+		done
+	) < /dev/null > /dev/null 2>&1 &
+	load_pid=$!
+}
+load_sent() { [ "$(cat "$LAB/load.sent" 2> /dev/null || echo 0)" -ge "$1" ]; }
+# End it: fails when a request failed.
+load_stop() {
+	touch "$LAB/load.stop"
+	wait "$load_pid" 2> /dev/null
+	echo "$(cat "$LAB/load.sent") requests, $(cat "$LAB/load.failed" 2> /dev/null | wc -l) failed"
+	[ ! -s "$LAB/load.failed" ] || { head -5 "$LAB/load.failed" "$LAB/load.why"; return 1; }
+}
