@@ -113,7 +113,8 @@ TEST_F(ca, files)
 	char *key = self->key;
 
 	ASSERT_NE(NULL, mkdtemp(dir));
-	ASSERT_EQ(0, ca_sign(self->root, self->root_key, NULL, self->csr, &leaf, &files.cert, NULL));
+	ASSERT_EQ(0,
+		  ca_sign(self->root, self->root_key, NULL, self->csr, &leaf, &files.cert, NULL));
 	EXPECT_EQ(-ENOENT, ca_files_load(dir, &got, NULL));
 	ASSERT_EQ(0, ca_files_save(dir, &files, NULL));
 	ASSERT_EQ(0, ca_files_load(dir, &got, NULL));

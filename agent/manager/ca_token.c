@@ -8,8 +8,8 @@
 #include "core/rng.h"
 #include "manager/ca.h"
 
-#define DIGEST_DIGITS 50	/* SHA-256 in base36 */
-#define SECRET_DIGITS 25	/* 16 bytes in base36 */
+#define DIGEST_DIGITS 50 /* SHA-256 in base36 */
+#define SECRET_DIGITS 25 /* 16 bytes in base36 */
 #define UNLOCK_PREFIX "SWMKEY-1-"
 
 void ca_token_digest(const void *roots, size_t size, char ret[51])
@@ -49,7 +49,8 @@ int ca_token_check(const char *token, char ret_digest[51], struct err *err)
 	else
 		return err_set(err, -EINVAL, "invalid join token");
 	if (strlen(p) != DIGEST_DIGITS + 1 + SECRET_DIGITS || p[DIGEST_DIGITS] != '-' ||
-	    !base36_digits(p, DIGEST_DIGITS) || !base36_digits(p + DIGEST_DIGITS + 1, SECRET_DIGITS))
+	    !base36_digits(p, DIGEST_DIGITS) ||
+	    !base36_digits(p + DIGEST_DIGITS + 1, SECRET_DIGITS))
 		return err_set(err, -EINVAL, "invalid join token");
 	if (ret_digest) {
 		memcpy(ret_digest, p, DIGEST_DIGITS);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the CA server: what ca_rotate.c does for ca_server.c. */
+#pragma once
+
+#include "manager/ca_server.h"
+#include "store/store.h"
+
+/* Bytes as a C string, malloc'd. */
+char *ca_text(ProtobufCBinaryData b);
+/*
+ * Sign node->certificate.csr for certificate.role with the cluster's root (of a rotation: the new
+ * one, with its cross-signed certificate). -EINVAL for a bad request, -EAGAIN without a key.
+ */
+int ca_sign_node(const Pb__Cluster *cluster, Pb__Node *node, struct err *err);
+/* The new root becomes the root; the tokens carry its digest. */
+int ca_rotation_end(Pb__Cluster *cluster, struct err *err);
