@@ -9,6 +9,9 @@ static const struct api_route *const tables[] = {
 	api_system_routes,
 	api_image_routes,
 	api_build_routes,
+	api_container_routes,
+	api_exec_routes,
+	api_volume_routes,
 };
 
 /* Whether path (which is cut up in place) is of the pattern's form; fills param. */
