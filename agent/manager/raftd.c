@@ -314,6 +314,34 @@ void raftd_members_changed(struct raftd *r)
 
 /* --- time --- */
 
+/*
+ * One that is no member by its own log cannot campaign and waits for the leader to find it. If
+ * none does, the others hear of it: a leader goes on where it stands, and who removed it says so.
+ */
+static void knock(struct raftd *r)
+{
+	struct member *m;
+
+	if (raft_leader(r->raft) || raft_conf_has(raft_conf(r->raft), r->id)) {
+		r->lonely_ticks = 0;
+		return;
+	}
+	if (++r->lonely_ticks < KNOCK_TICKS || !r->transport.send)
+		return;
+	r->lonely_ticks = 0;
+	list_for_each (m, &r->members, node) {
+		struct raft_msg *msg;
+
+		if (m->raft_id == r->id)
+			continue;
+		msg = raft_msg_new(RAFT_MSG_HEARTBEAT_RESP, 0);
+		msg->from = r->id;
+		msg->to = m->raft_id;
+		msg->term = max(raft_term(r->raft), (uint64_t)1);
+		r->transport.send(msg, r->transport.arg);
+	}
+}
+
 static void on_tick(void *arg)
 {
 	struct raftd *r = arg;
@@ -325,6 +353,7 @@ static void on_tick(void *arg)
 		return;
 	raftd_step(r, &ev);
 	tick_barriers(r);
+	knock(r);
 }
 
 /* --- messages --- */

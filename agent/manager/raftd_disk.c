@@ -167,9 +167,10 @@ void raftd_maybe_snapshot(struct raftd *r)
 	size_t size;
 	char *data;
 
-	if (r->snapshotting || r->failed || r->applied < r->snapshot_index + r->snapshot_interval ||
-	    r->applied != raft_applied(r->raft))
+	if (r->snapshotting || r->failed || r->applied != raft_applied(r->raft) ||
+	    (!r->snapshot_wanted && r->applied < r->snapshot_index + r->snapshot_interval))
 		return;
+	r->snapshot_wanted = false;
 	term = raft_term_at(r->raft, r->applied);
 	if (!term)
 		return;

@@ -24,6 +24,7 @@ enum {
 	INFLIGHT_MAX = 256,
 	SNAPSHOT_INTERVAL = 10000,
 	SNAPSHOT_KEEP = 500,
+	KNOCK_TICKS = 40,
 	BARRIER_RETRY_TICKS = 10,
 	BARRIER_MAX_TICKS = 100,
 	DISK_RETRY_MS = 1000,
@@ -121,7 +122,8 @@ struct raftd {
 	/* state */
 	uint64_t applied;
 	uint64_t snapshot_index, snapshot_interval, snapshot_keep;
-	bool snapshotting;
+	bool snapshotting, snapshot_wanted;
+	uint32_t lonely_ticks;
 	/* disk */
 	struct list_head jobs;
 	struct disk_job *job; /* under way */

@@ -254,6 +254,9 @@ void raftd_apply_change(struct raftd *r, const struct raft_entry *e)
 		raftd_member_drop(r, change.member);
 	} else if (pm) {
 		raftd_member_put(r, change.member, pm->node_id, pm->addr, pm->fine_ticks);
+		/* etcd takes no snapshot of a time when it was no member */
+		if (change.type == RAFT_ADD && raft_first_index(r->raft) > 1)
+			r->snapshot_wanted = true;
 	}
 	raftd_members_changed(r);
 	list_for_each (c, &r->changes, node) {

@@ -213,7 +213,7 @@ static bool needs_write(const struct raft *r)
 {
 	/* a commit index alone is not worth an fsync: a leader tells it again */
 	return r->term != r->saved.term || r->vote != r->saved.vote || r->new_snap ||
-	       r->log.stable < raft_log_last(&r->log);
+	       r->log.stable < raft_log_last(&r->log) || r->conf_waits > r->saved.commit;
 }
 
 /* Let go of messages that waited; those to this member are its own votes. */
@@ -259,6 +259,7 @@ static void persisted(struct raft *r)
 	if (!r->writing)
 		return;
 	r->writing = false;
+	r->durable_commit = r->saved.commit;
 	if (r->write_snap) {
 		struct raft_snapshot *s = steal_ptr(r->write_snap);
 
@@ -293,10 +294,21 @@ static void hand_out_entries(struct raft *r, struct raft_update *u)
 	/* a snapshot on its way to the disk comes first */
 	if (r->new_snap || r->write_snap)
 		return;
-	while (l->applied < (to = min(l->committed, l->stable))) {
+	r->conf_waits = 0;
+	while (l->applied < (to = min(l->committed, l->stable)) && !r->conf_waits) {
 		while (l->applied < to) {
-			struct raft_entry *e = raft_log_at(l, ++l->applied);
+			struct raft_entry *e = raft_log_at(l, l->applied + 1);
 
+			/*
+			 * Who forgot, by a crash, that a change of members was committed would elect
+			 * by the members of before, perhaps itself alone: that it is committed has to
+			 * be durable first.
+			 */
+			if (e->type != RAFT_NORMAL && e->index > r->durable_commit) {
+				r->conf_waits = e->index;
+				break;
+			}
+			l->applied++;
 			if (e->type != RAFT_NORMAL)
 				raft_apply_change(r, e);
 		}
@@ -454,6 +466,7 @@ int raft_new(const struct raft_options *opt, const struct raft_stored *stored, s
 	raft_become_follower(r, stored->hard.term, 0);
 	r->vote = stored->hard.vote;
 	r->saved = stored->hard;
+	r->durable_commit = stored->hard.commit;
 	*ret = r;
 	return 0;
 }

@@ -108,6 +108,8 @@ struct raft {
 	/* the write under way */
 	bool writing;
 	struct raft_hard_state saved; /* as last handed out to be written */
+	uint64_t durable_commit; /* of the last write that is done */
+	uint64_t conf_waits; /* index of a change that waits for its commit to be durable, or 0 */
 	uint64_t write_last, write_last_term, write_term;
 	struct raft_snapshot *write_snap;
 	struct raft_msgs write_msgs; /* to be sent when it is done */

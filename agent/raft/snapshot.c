@@ -21,9 +21,7 @@ static bool restore(struct raft *r, struct raft_snapshot *s)
 {
 	if (s->index <= r->log.committed)
 		return false;
-	/* not for us: we are no member there */
-	if (!raft_conf_has(&s->conf, r->opt.id))
-		return false;
+	/* one taken before this member was added is as good: the entry that adds it follows */
 	if (raft_log_matches(&r->log, s->index, s->term)) {
 		/* we have all of it: the log goes on */
 		r->log.committed = s->index;
