@@ -30,6 +30,7 @@ struct api_call {
 	const char *param[API_PARAMS]; /* the {parts} of the route's pattern */
 	char *path; /* what param points into */
 	void (*body_fn)(struct api_call *call, json_t *body);
+	json_t *body;			/* while body_fn runs, borrowed */
 };
 
 struct api_route {

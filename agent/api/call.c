@@ -150,6 +150,7 @@ static void on_body(struct http_req *req, const struct err *err, const char *dat
 			return;
 		}
 	}
+	call->body = body;
 	call->body_fn(call, body);
 	json_decref(body);
 }

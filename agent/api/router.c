@@ -10,8 +10,11 @@ static const struct api_route *const tables[] = {
 	api_image_routes,
 	api_build_routes,
 	api_container_routes,
+	api_log_routes,
+	api_archive_routes,
 	api_exec_routes,
 	api_volume_routes,
+	api_disk_routes,
 };
 
 /* Whether path (which is cut up in place) is of the pattern's form; fills param. */

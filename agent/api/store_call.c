@@ -37,11 +37,20 @@ int rpc_out_of_sequence(struct err *err)
 struct store *store_call_store(struct api_call *call)
 {
 	struct err err = ERR_INIT;
-	struct store *s = swarm_store_or_err(call->engine->swarm, &err);
+	struct store *s;
 
+	if (api_leader(call, call->body))
+		return NULL;
+	s = swarm_store_or_err(call->engine->swarm, &err);
 	if (!s)
 		api_reply_err(call, &err);
 	return s;
+}
+
+void store_call_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *body))
+{
+	if (store_call_store(call))
+		api_body(call, fn);
 }
 
 const void *store_call_find(struct api_call *call, enum store_kind kind)

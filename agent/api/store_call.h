@@ -28,8 +28,10 @@ struct store_call {
 void store_call_run(const struct store_call *c);
 /* The object that the route's parameter names, or NULL after replying. */
 const void *store_call_find(struct api_call *call, enum store_kind kind);
-/* The store, or NULL after replying 503. */
+/* The store of the leader; NULL after replying 503 or handing the call to the leader. */
 struct store *store_call_store(struct api_call *call);
+/* api_body() of a call for the store: one for the leader goes there unread. */
+void store_call_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *body));
 /* The query's version; -EINVAL "invalid swarm object version '…'…". */
 int store_call_version(struct api_call *call, uint64_t *ret, struct err *err);
 

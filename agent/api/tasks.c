@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/* /tasks */
+#include <errno.h>
+#include <stdio.h>
+
+#include "api/conv.h"
+#include "api/store_call.h"
+
+static const char *const list_filters[] = {
+	"_up-to-date", "desired-state", "id", "label", "name", "node", "runtime", "service", NULL};
+
+/* "web.1.<id>", as the node names its container. */
+static void task_name(const Pb__Task *t, char *ret, size_t size)
+{
+	const char *service = t->service_annotations ? t->service_annotations->name : "";
+
+	if (t->annotations && !str_empty(t->annotations->name))
+		snprintf(ret, size, "%s", t->annotations->name);
+	else if (t->slot)
+		snprintf(ret, size, "%s.%llu.%s", service, (unsigned long long)t->slot, t->id);
+	else
+		snprintf(ret, size, "%s.%s.%s", service, t->node_id, t->id);
+}
+
+struct query {
+	struct filters *f;
+	json_t *services, *nodes; /* sets of IDs, or NULL */
+	bool up_to_date, want_up_to_date;
+};
+
+/* The filter's names or IDs as a set of IDs. One that is not found fits nothing. */
+static json_t *resolve(struct store *s, const struct filters *f, const char *name,
+		       enum store_kind kind)
+{
+	json_t *set;
+	const char *v;
+
+	if (!filters_has(f, name))
+		return NULL;
+	set = json_object();
+	for (size_t i = 0; (v = filters_value(f, name, i)); i++) {
+		const void *obj;
+
+		if (store_find(s, kind, v, &obj, NULL))
+			json_object_set_new(set, v,
+					    json_true()); /* an object that is gone: its ID */
+		else
+			json_object_set_new(set, store_id(obj), json_true());
+	}
+	return set;
+}
+
+static int read_query(struct api_call *call, struct store *s, struct query *q, struct err *err)
+{
+	static const char *const states[] = {"running", "shutdown", "accepted"};
+	const char *v;
+	int rc = api_filters(call, list_filters, &q->f, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; (v = filters_value(q->f, "desired-state", i)); i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(states); k++)
+			known |= !strcmp(v, states[k]);
+		if (!known)
+			return err_set(err, -EINVAL, "invalid filter 'desired-state=%s'", v);
+	}
+	q->want_up_to_date = filters_has(q->f, "_up-to-date");
+	rc = filters_bool(q->f, "_up-to-date", false, &q->up_to_date, err);
+	if (rc)
+		return rc;
+	q->services = resolve(s, q->f, "service", STORE_SERVICE);
+	q->nodes = resolve(s, q->f, "node", STORE_NODE);
+	return 0;
+}
+
+/* swarmkit orchestrator.IsTaskDirty, as far as it shows in versions */
+static bool up_to_date(struct store *s, const Pb__Task *t)
+{
+	const Pb__Service *svc = store_service(s, t->service_id);
+
+	if (!svc)
+		return true;
+	return t->spec_version && svc->spec_version
+		       ? t->spec_version->index == svc->spec_version->index
+		       : pb_equal(t->spec, svc->spec ? svc->spec->task : NULL);
+}
+
+static bool desired_matches(const struct filters *f, Pb__TaskState d)
+{
+	if (!filters_has(f, "desired-state"))
+		return true;
+	if (d <= PB__TASK_STATE__RUNNING && d != PB__TASK_STATE__ACCEPTED &&
+	    filters_match(f, "desired-state", "running"))
+		return d == PB__TASK_STATE__RUNNING || d == PB__TASK_STATE__READY;
+	if (d == PB__TASK_STATE__ACCEPTED)
+		return filters_match(f, "desired-state", "accepted");
+	return d >= PB__TASK_STATE__COMPLETE && filters_match(f, "desired-state", "shutdown");
+}
+
+static bool matches(struct store *s, const struct query *q, const Pb__Task *t)
+{
+	char name[256];
+	json_t *labels;
+	bool ok;
+
+	if (q->services && !json_object_get(q->services, t->service_id))
+		return false;
+	if (q->nodes && !json_object_get(q->nodes, t->node_id))
+		return false;
+	if (!desired_matches(q->f, t->desired_state) || !filters_match_prefix(q->f, "id", t->id))
+		return false;
+	if (filters_has(q->f, "name")) {
+		task_name(t, name, sizeof(name));
+		if (!filters_match_prefix(q->f, "name", name))
+			return false;
+	}
+	if (!filters_match(q->f, "runtime",
+			   t->spec && t->spec->runtime_case == PB__TASK_SPEC__RUNTIME_ATTACHMENT
+				   ? "attachment"
+				   : "container"))
+		return false;
+	if (q->want_up_to_date && up_to_date(s, t) != q->up_to_date)
+		return false;
+	if (!filters_has(q->f, "label"))
+		return true;
+	labels = json_write(&json_annotations,
+			    t->annotations ? t->annotations : t->service_annotations);
+	ok = filters_match_labels(q->f, "label", json_object_get(labels, "Labels"));
+	json_decref(labels);
+	return ok;
+}
+
+static void add_all(struct store *s, const struct query *q, struct store_iter i, json_t *out)
+{
+	const Pb__Task *t;
+
+	while ((t = store_next(&i)))
+		if (matches(s, q, t))
+			json_array_append_new(out, conv_task(t));
+}
+
+static void list(struct api_call *call)
+{
+	struct store *s = store_call_store(call);
+	struct query q = {0};
+	struct err err = ERR_INIT;
+	const char *id;
+	json_t *out, *v;
+	int rc;
+
+	if (!s)
+		return;
+	rc = read_query(call, s, &q, &err);
+	out = json_array();
+	if (!rc && q.services) {
+		json_object_foreach (q.services, id, v)
+			add_all(s, &q, store_tasks_of_service(s, id), out);
+	} else if (!rc && q.nodes) {
+		json_object_foreach (q.nodes, id, v)
+			add_all(s, &q, store_tasks_of_node(s, id), out);
+	} else if (!rc) {
+		add_all(s, &q, store_all(s, STORE_TASK), out);
+	}
+	filters_free(q.f);
+	json_decref(q.services);
+	json_decref(q.nodes);
+	if (rc) {
+		json_decref(out);
+		api_reply_err(call, &err);
+		return;
+	}
+	api_reply(call, 200, out);
+}
+
+static void inspect(struct api_call *call)
+{
+	const Pb__Task *t = store_call_find(call, STORE_TASK);
+
+	if (t)
+		api_reply(call, 200, conv_task(t));
+}
+
+const struct api_route api_task_routes[] = {
+	{"GET", "/tasks", list},
+	{"GET", "/tasks/{id}", inspect},
+	{0},
+};
