@@ -26,7 +26,8 @@ enum {
 
 struct dns_server {
 	struct sandbox *sb;
-	int udp, tcp, netns;
+	struct dns_sockets sockets;
+	int netns;
 	struct event *udp_ev, *tcp_ev;
 	struct list_head forwards, conns;
 	unsigned int n_forwards, n_conns;
@@ -69,7 +70,7 @@ static void reply(struct dns_server *s, const struct asker *a, const void *p, si
 	uint8_t head[2] = {size >> 8, size};
 
 	if (!a->conn) {
-		sendto(s->udp, p, size, 0, (void *)&a->addr, sizeof(a->addr));
+		dns_sockets_send(&s->sockets, p, size, &a->addr);
 		return;
 	}
 	bufferevent_write(a->conn->bev, head, 2);
@@ -488,19 +489,19 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 	s->n_conns++;
 }
 
-struct dns_server *dns_server_new(struct sandbox *sb, int udp, int tcp)
+struct dns_server *dns_server_new(struct sandbox *sb, struct dns_sockets *sockets)
 {
 	struct dns_server *s = xcalloc(1, sizeof(*s));
 	struct event_base *base = loop_base(sb->nets->opt.loop);
 
 	s->sb = sb;
-	s->udp = udp;
-	s->tcp = tcp;
+	s->sockets = *sockets;
+	*sockets = (struct dns_sockets)DNS_SOCKETS_INIT;
 	s->netns = sb->path ? open(sb->path, O_RDONLY | O_CLOEXEC) : -1;
 	list_init(&s->forwards);
 	list_init(&s->conns);
-	s->udp_ev = event_new(base, udp, EV_READ | EV_PERSIST, on_udp, s);
-	s->tcp_ev = event_new(base, tcp, EV_READ | EV_PERSIST, on_accept, s);
+	s->udp_ev = event_new(base, s->sockets.udp, EV_READ | EV_PERSIST, on_udp, s);
+	s->tcp_ev = event_new(base, s->sockets.tcp, EV_READ | EV_PERSIST, on_accept, s);
 	event_add(s->udp_ev, NULL);
 	event_add(s->tcp_ev, NULL);
 	return s;
@@ -516,8 +517,7 @@ void dns_server_free(struct dns_server *s)
 		forward_free(list_first(&s->forwards, struct forward, node));
 	event_free(s->udp_ev);
 	event_free(s->tcp_ev);
-	close(s->udp);
-	close(s->tcp);
+	dns_sockets_close(&s->sockets);
 	if (s->netns >= 0)
 		close(s->netns);
 	free(s);

@@ -7,12 +7,12 @@
  */
 #pragma once
 
-#include "core/err.h"
+#include "net/dns_sockets.h"
 
 struct sandbox;
 struct dns_server;
 
-/* Takes the sockets: a bound one and a listening one. */
-struct dns_server *dns_server_new(struct sandbox *sb, int udp, int tcp);
+/* Takes the sockets and leaves DNS_SOCKETS_INIT. */
+struct dns_server *dns_server_new(struct sandbox *sb, struct dns_sockets *sockets);
 /* Questions under way go unanswered. NULL is fine. */
 void dns_server_free(struct dns_server *s);

@@ -9,7 +9,7 @@
 #include "core/buf.h"
 
 struct bridge {
-	char name[16];
+	char name[16], subnet[24];
 	bool internal, masquerade, icc;
 };
 
@@ -24,7 +24,9 @@ struct firewall {
 
 /*
  * same: pairs of a bridge with itself whose containers may reach each other through the node;
- * loops: such pairs of every bridge.
+ * subnets: what is sent to a neighbour by way of a published port, or to itself, must come back by
+ * the node. (By the address, since a packet that is bridged, where the kernel shows such packets
+ * to the firewall, has no link that it came in by.)
  */
 static const char table[] =
 	"add table ip swarm\n"
@@ -32,7 +34,7 @@ static const char table[] =
 	"add set ip swarm internal { type ifname; }\n"
 	"add set ip swarm masq { type ifname; }\n"
 	"add set ip swarm same { type ifname . ifname; }\n"
-	"add set ip swarm loops { type ifname . ifname; }\n"
+	"add set ip swarm subnets { type ifname . ipv4_addr; flags interval; }\n"
 	"add map ip swarm ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	"add map ip swarm addr_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . "
 	"inet_service; }\n"
@@ -62,13 +64,13 @@ static const char table[] =
 	"add rule ip swarm forward oifname @bridges drop\n"
 	"add rule ip swarm postrouting ip saddr 127.0.0.0/8 oifname @bridges ct status dnat "
 	"masquerade\n"
-	"add rule ip swarm postrouting iifname . oifname @loops ct status dnat masquerade\n"
+	"add rule ip swarm postrouting oifname . ip saddr @subnets ct status dnat masquerade\n"
 	"add rule ip swarm postrouting iifname @masq oifname != @bridges masquerade\n"
 	"flush set ip swarm bridges\n"
 	"flush set ip swarm internal\n"
 	"flush set ip swarm masq\n"
 	"flush set ip swarm same\n"
-	"flush set ip swarm loops\n"
+	"flush set ip swarm subnets\n"
 	"flush map ip swarm ports\n"
 	"flush map ip swarm addr_ports\n";
 
@@ -124,7 +126,7 @@ static int run(struct firewall *fw, const char *commands, struct err *err)
 static void say_bridge(struct buf *b, const char *verb, const struct bridge *br)
 {
 	buf_printf(b, "%s element ip swarm bridges { \"%s\" }\n", verb, br->name);
-	buf_printf(b, "%s element ip swarm loops { \"%s\" . \"%s\" }\n", verb, br->name, br->name);
+	buf_printf(b, "%s element ip swarm subnets { \"%s\" . %s }\n", verb, br->name, br->subnet);
 	if (br->internal)
 		buf_printf(b, "%s element ip swarm internal { \"%s\" }\n", verb, br->name);
 	if (br->masquerade)
@@ -185,8 +187,11 @@ int firewall_bridge_set(struct firewall *fw, const struct fw_bridge *b, struct e
 	struct bridge new = {.internal = b->internal, .masquerade = b->masquerade, .icc = b->icc},
 		      *old;
 	_cleanup_buf_ struct buf text = BUF_INIT;
+	char net[INET_ADDRSTRLEN];
 
 	snprintf(new.name, sizeof(new.name), "%s", b->name);
+	inet_ntop(AF_INET, &b->subnet, net, sizeof(net));
+	snprintf(new.subnet, sizeof(new.subnet), "%s/%u", net, b->prefix);
 	old = find_bridge(fw, b->name);
 	if (old) {
 		say_bridge(&text, "delete", old);

@@ -27,6 +27,8 @@ int firewall_sync(struct firewall *fw, struct err *err);
 
 struct fw_bridge {
 	const char *name;
+	struct in_addr subnet;
+	unsigned int prefix;
 	bool internal; /* nothing in, nothing out */
 	bool masquerade;
 	bool icc; /* its containers reach each other by way of the node, too */

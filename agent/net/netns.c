@@ -27,47 +27,13 @@ static void go_home(int home)
 		abort(); /* a thread that is lost in another namespace may not go on */
 }
 
-static int dns_socket(int type, struct err *err)
-{
-	struct sockaddr_in sa = {
-		.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = {htonl(0x7f00000b)}};
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-
-	if (fd >= 0) {
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		if (!bind(fd, (void *)&sa, sizeof(sa)) && (type == SOCK_DGRAM || !listen(fd, 64)))
-			return fd;
-	}
-	one = err_errno(err, -errno, "cannot serve names at 127.0.0.11");
-	if (fd >= 0)
-		close(fd);
-	return one;
-}
-
-/* In the namespace. */
-static int dns_sockets(int *ret_udp, int *ret_tcp, struct err *err)
-{
-	int udp = dns_socket(SOCK_DGRAM, err), tcp;
-
-	if (udp < 0)
-		return udp;
-	tcp = dns_socket(SOCK_STREAM, err);
-	if (tcp < 0) {
-		close(udp);
-		return tcp;
-	}
-	*ret_udp = udp;
-	*ret_tcp = tcp;
-	return 0;
-}
-
-int netns_dns_sockets(int netns_fd, int home, int *ret_udp, int *ret_tcp, struct err *err)
+int netns_dns_sockets(int netns_fd, int home, struct dns_sockets *ret, struct err *err)
 {
 	int rc = netns_enter(netns_fd);
 
 	if (rc)
 		return err_errno(err, rc, "cannot enter a network namespace");
-	rc = dns_sockets(ret_udp, ret_tcp, err);
+	rc = dns_sockets_open(ret, err);
 	go_home(home);
 	return rc;
 }
@@ -179,7 +145,7 @@ static int inside(struct netns_job *job, struct rt *out)
 	if (!rc && job->set_default)
 		rc = set_default(in, job->gateway, &job->err);
 	if (!rc && job->dns)
-		rc = dns_sockets(&job->dns_udp, &job->dns_tcp, &job->err);
+		rc = dns_sockets_open(&job->dns_sockets, &job->err);
 	rt_close(in);
 	return rc;
 }
@@ -239,11 +205,7 @@ static void undo(struct netns_job *job, struct rt *out)
 {
 	for (size_t i = 0; out && i < job->n_links; i++)
 		rt_link_del(out, job->links[i].host_if);
-	if (job->dns_udp >= 0)
-		close(job->dns_udp);
-	if (job->dns_tcp >= 0)
-		close(job->dns_tcp);
-	job->dns_udp = job->dns_tcp = -1;
+	dns_sockets_close(&job->dns_sockets);
 	if (job->create)
 		netns_remove(job->path);
 }
@@ -252,7 +214,6 @@ void netns_run(struct netns_job *job)
 {
 	struct rt *out = NULL;
 
-	job->dns_udp = job->dns_tcp = -1;
 	job->rc = 0;
 	for (size_t i = 0; !job->rc && i < job->n_files; i++)
 		job->rc = write_file(&job->files[i], &job->err);
@@ -266,6 +227,16 @@ void netns_run(struct netns_job *job)
 	rt_close(out);
 }
 
+struct netns_job *netns_job_new(const char *path, int home)
+{
+	struct netns_job *job = xcalloc(1, sizeof(*job));
+
+	job->path = xstrdup(path);
+	job->home = home;
+	job->dns_sockets = (struct dns_sockets)DNS_SOCKETS_INIT;
+	return job;
+}
+
 void netns_job_free(struct netns_job *job)
 {
 	if (!job)
@@ -274,6 +245,7 @@ void netns_job_free(struct netns_job *job)
 		free(job->files[i].path);
 		free(job->files[i].text);
 	}
+	dns_sockets_close(&job->dns_sockets);
 	free(job->files);
 	free(job->links);
 	free(job->drop);

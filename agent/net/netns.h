@@ -8,6 +8,7 @@
 #include <net/if.h>
 
 #include "core/err.h"
+#include "net/dns_sockets.h"
 
 struct netns_link {
 	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
@@ -41,13 +42,15 @@ struct netns_job {
 	struct netns_file *files; /* to write, in place */
 	size_t n_files;
 	bool dns; /* make the sockets of the DNS server */
-	int dns_udp, dns_tcp; /* results, or -1 */
+	struct dns_sockets dns_sockets; /* result; who takes it leaves DNS_SOCKETS_INIT */
 	struct err err; /* result; what was made is undone then */
 	int rc;
 };
 
 /* Blocks for some milliseconds; on any thread. */
 void netns_run(struct netns_job *job);
+/* path NULL: no namespace. */
+struct netns_job *netns_job_new(const char *path, int home);
 void netns_job_free(struct netns_job *job);
-/* The sockets of 127.0.0.11:53 in an existing namespace. */
-int netns_dns_sockets(int netns_fd, int home, int *ret_udp, int *ret_tcp, struct err *err);
+/* The sockets of the names' server in an existing namespace. */
+int netns_dns_sockets(int netns_fd, int home, struct dns_sockets *ret, struct err *err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The networks of this node: their store on disk, the predefined ones, creation and removal. */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -101,6 +102,8 @@ int network_up(struct network *n, struct err *err)
 	if (strcmp(n->driver, "bridge"))
 		return 0;
 	r = ipam_subnet_range(n->subnet);
+	b.subnet.s_addr = htonl(r->base);
+	b.prefix = r->prefix;
 	rc = bridge_make(n->nets->rt, n->bridge, n->gateway, r->prefix, n->mtu, &n->bridge_index,
 			 err);
 	return rc ? rc : firewall_bridge_set(n->nets->fw, &b, err);
@@ -264,8 +267,6 @@ static int make_docker0(struct nets *nets, struct err *err)
 	} else {
 		id_new_hex(nets->opt.rng, id);
 		time_format(loop_wall_ns(), created);
-		/* a bridge that is there without our knowing of it, with its route, is not in its own way */
-		rt_link_del(nets->rt, "docker0");
 	}
 	n = network_new(nets, id, "bridge", "bridge");
 	memcpy(n->created, created, sizeof(created));
@@ -332,7 +333,7 @@ static struct nets *alloc(const struct nets_options *opt)
 	nets->opt.dns_opts = copy_list(opt->dns_opts);
 	nets->opt.uplinks = copy_list(opt->uplinks);
 	nets->dir = xasprintf("%s/networks", opt->data_root);
-	nets->run_dir = xasprintf("%s/networks", opt->exec_root);
+	nets->run_dir = xasprintf("%s/swarm-networks", opt->exec_root);
 	nets->netns_dir = xasprintf("%s/netns", opt->exec_root);
 	nets->netns = -1;
 	list_init(&nets->networks);

@@ -89,22 +89,33 @@ static int parse_options(struct network *n, struct err *err)
 	return 0;
 }
 
+struct avoid {
+	struct buf ranges;
+	int but; /* routes of this link are no hindrance: the bridge from before */
+};
+
 static void avoid_route(const struct rt_route *r, void *arg)
 {
-	struct buf *b = arg;
+	struct avoid *a = arg;
 	struct ip_range range = {ntohl(r->dst.s_addr), r->prefix};
 
-	if (r->prefix)
-		buf_add(b, &range, sizeof(range));
+	if (r->prefix && r->index != a->but)
+		buf_add(&a->ranges, &range, sizeof(range));
 }
 
 static int choose_subnet(struct network *n, struct ip_range *ret, struct err *err)
 {
-	_cleanup_buf_ struct buf avoid = BUF_INIT;
+	struct avoid avoid = {BUF_INIT, -1};
+	struct rt_link link;
+	int rc;
 
+	if (!rt_link_get(n->nets->rt, n->bridge, &link))
+		avoid.but = link.index;
 	rt_routes(n->nets->rt, avoid_route, &avoid);
-	return ipam_choose_subnet(n->nets->ipam, (void *)avoid.data,
-				  avoid.len / sizeof(struct ip_range), ret, err);
+	rc = ipam_choose_subnet(n->nets->ipam, (void *)avoid.ranges.data,
+				avoid.ranges.len / sizeof(struct ip_range), ret, err);
+	buf_done(&avoid.ranges);
+	return rc;
 }
 
 static int take_aux(struct network *n, json_t *config, struct err *err)

@@ -306,14 +306,12 @@ bool sandbox_has_dns(const struct sandbox *sb)
 	return false;
 }
 
-void sandbox_dns_start(struct sandbox *sb, int udp, int tcp)
+void sandbox_dns_start(struct sandbox *sb, struct dns_sockets *sockets)
 {
-	if (sb->dns_server) {
-		close(udp);
-		close(tcp);
-		return;
-	}
-	sb->dns_server = dns_server_new(sb, udp, tcp);
+	if (sb->dns_server)
+		dns_sockets_close(sockets);
+	else
+		sb->dns_server = dns_server_new(sb, sockets);
 }
 
 uint32_t sandbox_gwbridge_ip(const struct sandbox *sb)
@@ -419,8 +417,8 @@ static int settle_up(struct op *op)
 	struct endpoint *e;
 	int rc = 0;
 
-	if (op->job->dns_udp >= 0)
-		sandbox_dns_start(sb, op->job->dns_udp, op->job->dns_tcp);
+	if (op->job->dns_sockets.udp >= 0)
+		sandbox_dns_start(sb, &op->job->dns_sockets);
 	sb->up = true;
 	list_for_each (e, &sb->endpoints, in_sandbox) {
 		if (!rc)
@@ -599,12 +597,7 @@ static void work(void *arg)
 
 static struct netns_job *new_job(struct sandbox *sb)
 {
-	struct netns_job *job = xcalloc(1, sizeof(*job));
-
-	job->path = xstrdup(sb->path);
-	job->home = sb->nets->netns;
-	job->dns_udp = job->dns_tcp = -1;
-	return job;
+	return netns_job_new(sb->path, sb->nets->netns);
 }
 
 /* An up that failed after its links were made: the same way down. */
@@ -651,8 +644,8 @@ static void worked(void *arg)
 			return;
 		}
 	} else if (op->kind == OP_CONNECT) {
-		if (!rc && op->job->dns_udp >= 0)
-			sandbox_dns_start(sb, op->job->dns_udp, op->job->dns_tcp);
+		if (!rc && op->job->dns_sockets.udp >= 0)
+			sandbox_dns_start(sb, &op->job->dns_sockets);
 		if (!rc && op->gw)
 			rc = endpoint_live(op, op->gw);
 		if (!rc)

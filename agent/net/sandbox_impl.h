@@ -21,7 +21,7 @@ void endpoint_withdraw(struct endpoint *e);
 int sandbox_ports_apply(struct sandbox *sb, struct err *err);
 void sandbox_ports_withdraw(struct sandbox *sb);
 /* The names' server on these sockets, which it takes. */
-void sandbox_dns_start(struct sandbox *sb, int udp, int tcp);
+void sandbox_dns_start(struct sandbox *sb, struct dns_sockets *sockets);
 /* Is 127.0.0.11 the container's name server? */
 bool sandbox_has_dns(const struct sandbox *sb);
 

@@ -190,7 +190,8 @@ int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t
 	struct endpoint *e;
 	json_t *v;
 	size_t i;
-	int rc = 0, udp, tcp;
+	struct dns_sockets sockets;
+	int rc = 0;
 
 	sb->enabled = json_is_true(json_object_get(saved, "enabled"));
 	if (json_is_object(json_object_get(saved, "exposed")))
@@ -207,9 +208,9 @@ int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t
 	if (!rc)
 		sandbox_ports_restore(sb, json_object_get(saved, "ports"));
 	if (!rc && sandbox_has_dns(sb)) {
-		rc = netns_dns_sockets(fd, nets->netns, &udp, &tcp, err);
+		rc = netns_dns_sockets(fd, nets->netns, &sockets, err);
 		if (!rc)
-			sandbox_dns_start(sb, udp, tcp);
+			sandbox_dns_start(sb, &sockets);
 	}
 	list_for_each (e, &sb->endpoints, in_sandbox)
 		if (!rc && e->network->subnet)
