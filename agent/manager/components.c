@@ -3,11 +3,11 @@
 
 #include "alloc/alloc.h"
 #include "manager/keys.h"
+#include "orch/orch.h"
 #include "sched/sched.h"
 
 const struct component_ops *const leader_components[] = {
-	&alloc_component,
-	&sched_component,
-	&keys_component,
+	&enforcer_component, &orch_component,  &reaper_component,
+	&alloc_component,    &sched_component, &keys_component,
 };
 const size_t n_leader_components = sizeof(leader_components) / sizeof(leader_components[0]);
