@@ -11,6 +11,7 @@
 #include "image/image.h"
 #include "loop/events.h"
 #include "loop/loop.h"
+#include "manager/swarm.h"
 #include "net/net.h"
 #include "options.h"
 
@@ -97,16 +98,17 @@ static char *find_shim(void)
 	return xasprintf("%s/../libexec/swarm-agent/swarm-shim", self);
 }
 
-static json_t *log_opts_json(const struct str_list *list)
+/* ["a=b", …] as an object; "a" alone is "". */
+static json_t *pairs_json(const struct str_list *list)
 {
 	json_t *out = json_object();
 
 	for (size_t i = 0; i < list->n; i++) {
 		const char *eq = strchr(list->v[i], '=');
-		_cleanup_free_ char *key = eq ? xstrndup(list->v[i], eq - list->v[i]) : NULL;
+		_cleanup_free_ char *key =
+			eq ? xstrndup(list->v[i], eq - list->v[i]) : xstrdup(list->v[i]);
 
-		if (eq)
-			json_object_set_new(out, key, json_string(eq + 1));
+		json_object_set_new(out, key, json_string(eq ? eq + 1 : ""));
 	}
 	return out;
 }
@@ -115,7 +117,7 @@ static int open_ctrs(struct engine *e, struct err *err)
 {
 	const struct options *o = e->options;
 	_cleanup_free_ char *shim = find_shim();
-	json_t *log_opts = log_opts_json(&o->log_opts);
+	json_t *log_opts = pairs_json(&o->log_opts);
 	struct ctrs_options opt = {
 		.loop = e->loop,
 		.events = e->events,
@@ -137,6 +139,34 @@ static int open_ctrs(struct engine *e, struct err *err)
 	int rc = ctrs_open(&opt, &e->ctrs, err);
 
 	json_decref(log_opts);
+	return rc;
+}
+
+static int open_swarm(struct engine *e, struct err *err)
+{
+	const struct options *o = e->options;
+	json_t *labels = pairs_json(&o->labels), *generic = json_array();
+	struct swarm_options opt = {
+		.loop = e->loop,
+		.events = e->events,
+		.rng = &e->rng,
+		.data_root = o->data_root,
+		.exec_root = o->exec_root,
+		.default_advertise_addr = o->swarm_default_advertise_addr,
+		.engine_labels = labels,
+		.generic_resources = generic,
+		.images = e->images,
+		.ctrs = e->ctrs,
+		.nets = e->nets,
+		.volumes = e->volumes,
+	};
+	int rc;
+
+	for (size_t i = 0; i < o->node_generic_resources.n; i++)
+		json_array_append_new(generic, json_string(o->node_generic_resources.v[i]));
+	rc = swarm_open(&opt, &e->swarm, err);
+	json_decref(labels);
+	json_decref(generic);
 	return rc;
 }
 
@@ -162,6 +192,8 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 	if (!rc)
 		rc = open_ctrs(e, err);
 	if (!rc)
+		rc = open_swarm(e, err);
+	if (!rc)
 		nets_sweep(e->nets);
 	if (rc)
 		engine_close(e);
@@ -170,8 +202,10 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 
 void engine_close(struct engine *e)
 {
-	/* threads may still report to the modules: they end first */
-	loop_drain(e->loop);
+	/* raft's thread ends with it; then what still works for the others, then they themselves */
+	swarm_close(e->swarm);
+	if (e->loop)
+		loop_drain(e->loop);
 	ctrs_free(e->ctrs);
 	nets_free(e->nets);
 	volumes_free(e->volumes);

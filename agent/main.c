@@ -21,6 +21,7 @@
 #include "engine.h"
 #include "loop/events.h"
 #include "loop/loop.h"
+#include "manager/swarm.h"
 #include "options.h"
 
 struct daemon {
@@ -41,8 +42,8 @@ static int listen_unix(struct daemon *d, const char *path, struct err *err)
 	int rc;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return err_set(err, -ENAMETOOLONG, "the socket path %s is longer than %zu bytes", path,
-			       sizeof(addr.sun_path) - 1);
+		return err_set(err, -ENAMETOOLONG, "the socket path %s is longer than %zu bytes",
+			       path, sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -55,7 +56,8 @@ static int listen_unix(struct daemon *d, const char *path, struct err *err)
 	if (rc)
 		return err_errno(err, rc, "cannot listen on %s", path);
 	if (group && chown(path, 0, group->gr_gid))
-		log_warn("cannot give %s to the group %s: %s", path, d->options.group, strerror(errno));
+		log_warn("cannot give %s to the group %s: %s", path, d->options.group,
+			 strerror(errno));
 	return http_server_listen(d->server, steal_fd(fd), NULL, err);
 }
 
@@ -102,8 +104,9 @@ static int listen_passed(struct daemon *d, struct err *err)
 	uint64_t n;
 
 	if (!pid || !fds || atoi(pid) != getpid() || parse_u64(fds, 1, 64, &n))
-		return err_set(err, -EINVAL, "no sockets found via socket activation: make sure the "
-					     "service was started by systemd");
+		return err_set(err, -EINVAL,
+			       "no sockets found via socket activation: make sure the "
+			       "service was started by systemd");
 	for (uint64_t i = 0; i < n; i++) {
 		int rc = http_server_listen(d->server, 3 + i, NULL, err);
 
@@ -124,8 +127,10 @@ static int setup_tls(struct daemon *d, struct err *err)
 	if (!o->tlscert || !o->tlskey ||
 	    SSL_CTX_use_certificate_chain_file(d->tls, o->tlscert) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(d->tls, o->tlskey, SSL_FILETYPE_PEM) != 1)
-		return err_set(err, -EINVAL, "could not load X509 key pair (--tlscert %s, --tlskey %s): %s",
-			       o->tlscert ? o->tlscert : "not given", o->tlskey ? o->tlskey : "not given",
+		return err_set(err, -EINVAL,
+			       "could not load X509 key pair (--tlscert %s, --tlskey %s): %s",
+			       o->tlscert ? o->tlscert : "not given",
+			       o->tlskey ? o->tlskey : "not given",
 			       ERR_reason_error_string(ERR_peek_last_error()));
 	if (!o->tlsverify)
 		return 0;
@@ -149,7 +154,9 @@ static int listen_all(struct daemon *d, struct err *err)
 		else if (starts_with(host, "fd://"))
 			rc = listen_passed(d, err);
 		else
-			rc = err_set(err, -EINVAL, "invalid host %s: give unix://PATH, tcp://HOST:PORT or fd://", host);
+			rc = err_set(err, -EINVAL,
+				     "invalid host %s: give unix://PATH, tcp://HOST:PORT or fd://",
+				     host);
 		if (rc)
 			return rc;
 		log_info("API listen on %s", host);
@@ -258,9 +265,19 @@ static int lock_root(struct daemon *d, struct err *err)
 		return rc;
 	d->lock = file_lock(path, err);
 	if (d->lock == -EWOULDBLOCK)
-		return err_set(err, -EBUSY, "the data root %s is in use by another agent: stop it, or give "
-			       "this one its own --data-root, --exec-root and --pidfile", d->options.data_root);
+		return err_set(err, -EBUSY,
+			       "the data root %s is in use by another agent: stop it, or give "
+			       "this one its own --data-root, --exec-root and --pidfile",
+			       d->options.data_root);
 	return min(d->lock, 0);
+}
+
+/* A manager that follows has handed a client's request on to this one. */
+static void serve_leader(int fd, void *arg)
+{
+	struct daemon *d = arg;
+
+	http_server_accept(d->server, fd);
 }
 
 static int run(struct daemon *d, struct err *err)
@@ -279,6 +296,7 @@ static int run(struct daemon *d, struct err *err)
 		event_add(d->signals[i], NULL);
 	}
 	d->server = http_server_new(d->engine.loop, api_handle, &d->engine);
+	swarm_serve_leader(d->engine.swarm, serve_leader, d);
 	rc = listen_all(d, err);
 	if (!rc)
 		rc = write_pidfile(&d->options, err);
@@ -320,7 +338,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!rc && log_level_parse(d.options.log_level, &level))
-		rc = err_set(&err, -EINVAL, "unable to parse logging level: %s", d.options.log_level);
+		rc = err_set(&err, -EINVAL, "unable to parse logging level: %s",
+			     d.options.log_level);
 	if (rc) {
 		fprintf(stderr, "%s\nSee 'swarm-agent --help'.\n", err.msg);
 		options_done(&d.options);

@@ -49,6 +49,8 @@ extern const struct api_route api_system_routes[], api_container_routes[], api_e
 /* api_swarm_routes are this node's (init, join, leave, unlock); these are the cluster's (inspect,
  * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
 extern const struct api_route api_cluster_routes[];
+/* What Docker has no words for; unversioned. */
+extern const struct api_route api_agent_routes[];
 
 /* The handler of the HTTP server; arg is the engine. */
 void api_handle(struct http_req *req, void *arg);

@@ -4,17 +4,26 @@
 
 #include "api/api.h"
 
-/* Each resource adds its table here. */
-static const struct api_route *const tables[] = {
-	api_system_routes,
-	api_image_routes,
-	api_build_routes,
-	api_container_routes,
-	api_log_routes,
-	api_archive_routes,
-	api_exec_routes,
-	api_volume_routes,
-	api_disk_routes,
+/* Each resource adds its table here; those of the swarm's objects are the leader's to answer. */
+static const struct {
+	const struct api_route *routes;
+	bool leader;
+} tables[] = {
+	{api_system_routes, false},
+	{api_image_routes, false},
+	{api_build_routes, false},
+	{api_container_routes, false},
+	{api_log_routes, false},
+	{api_archive_routes, false},
+	{api_exec_routes, false},
+	{api_volume_routes, false},
+	{api_disk_routes, false},
+	{api_agent_routes, false},
+	{api_node_routes, true},
+	{api_service_routes, true},
+	{api_task_routes, true},
+	{api_secret_routes, true},
+	{api_config_routes, true},
 };
 
 /* Whether path (which is cut up in place) is of the pattern's form; fills param. */
@@ -112,19 +121,21 @@ void api_handle(struct http_req *req, void *arg)
 		return;
 	}
 	if (version > API_VERSION_MAX) {
-		fail(call, -EINVAL, "client version %d.%d is too new. Maximum supported API version is %d.%d",
+		fail(call, -EINVAL,
+		     "client version %d.%d is too new. Maximum supported API version is %d.%d",
 		     version / 100, version % 100, API_VERSION_MAX / 100, API_VERSION_MAX % 100);
 		return;
 	}
 	if (version && version < API_VERSION_MIN) {
 		fail(call, -EINVAL,
-		     "client version %d.%d is too old. Minimum supported API version is %d.%d, please "
+		     "client version %d.%d is too old. Minimum supported API version is %d.%d, "
+		     "please "
 		     "upgrade your client to a newer version",
 		     version / 100, version % 100, API_VERSION_MIN / 100, API_VERSION_MIN % 100);
 		return;
 	}
 	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
-		for (const struct api_route *r = tables[t]; r->fn; r++) {
+		for (const struct api_route *r = tables[t].routes; r->fn; r++) {
 			free(call->path);
 			call->path = xstrdup(path);
 			memset(call->param, 0, sizeof(call->param));
@@ -134,7 +145,8 @@ void api_handle(struct http_req *req, void *arg)
 				other_method = true;
 				continue;
 			}
-			r->fn(call);
+			if (!tables[t].leader || !api_leader(call, NULL))
+				r->fn(call);
 			return;
 		}
 	}

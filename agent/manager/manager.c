@@ -107,7 +107,7 @@ static void lead(struct manager *m)
 
 	m->leads = true;
 	writer_start(m->writer, m->raftd, leader_components, n_leader_components);
-	m->roles = roles_new(m->opt.loop, m->store, m->writer, &env);
+	(void)env;
 	ca_server_lead(m->ca, true);
 	dispatcher_lead(m->dispatcher, true);
 }
@@ -119,7 +119,6 @@ static void stop_leading(struct manager *m)
 	m->leads = false;
 	dispatcher_lead(m->dispatcher, false);
 	ca_server_lead(m->ca, false);
-	roles_free(steal_ptr(m->roles));
 	writer_stop(m->writer);
 	grpc_server_abort_leader_calls(m->grpc);
 }
