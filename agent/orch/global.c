@@ -40,8 +40,8 @@ static void look_at(struct orch *o, struct store_tx *tx, struct osvc *v, const P
 			return;
 		if (!slot_is_occupied(slot))
 			store_tx_create(tx,
-					task_new(o->rng, store_cluster(s), svc, 0, node_id,
-						 store_tx_now_ns(tx)),
+					orch_task_new(o->rng, store_cluster(s), svc, 0, node_id,
+						      store_tx_now_ns(tx)),
 					NULL);
 		return;
 	}

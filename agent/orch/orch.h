@@ -31,7 +31,7 @@ extern const struct component_ops enforcer_component;
  * A new task of the service, NEW and wanted RUNNING (jobs: COMPLETE); the caller's. node_id is ""
  * or preset (global services), slot 0 then. cluster may be NULL.
  */
-Pb__Task *task_new(struct rng *rng, const Pb__Cluster *cluster, const Pb__Service *svc,
+Pb__Task *orch_task_new(struct rng *rng, const Pb__Cluster *cluster, const Pb__Service *svc,
 		   uint64_t slot, const char *node_id, int64_t now_ns);
 /* Whether the task differs from what the service's spec asks for. node: where it is, or NULL. */
 bool task_is_dirty(const Pb__Service *svc, const Pb__Task *t, const Pb__Node *node);

@@ -112,8 +112,9 @@ bool replicated_reconcile(struct orch *o, struct store_tx *tx, struct osvc *v,
 		while (!is_free(v, v->next_free))
 			v->next_free++;
 		number = v->next_free++;
-		store_tx_create(tx, task_new(o->rng, cluster, svc, number, "", store_tx_now_ns(tx)),
-				NULL);
+		store_tx_create(
+			tx, orch_task_new(o->rng, cluster, svc, number, "", store_tx_now_ns(tx)),
+			NULL);
 		have++;
 	}
 	return true;

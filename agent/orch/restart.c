@@ -110,9 +110,9 @@ void restart_task(struct orch *o, struct store_tx *tx, struct osvc *v, const Pb_
 		task_want(tx, t, PB__TASK_STATE__SHUTDOWN);
 		return;
 	}
-	new = task_new(o->rng, store_cluster(s), svc, t->slot,
-		       v->mode == MODE_GLOBAL || v->mode == MODE_GLOBAL_JOB ? t->node_id : "",
-		       store_tx_now_ns(tx));
+	new = orch_task_new(o->rng, store_cluster(s), svc, t->slot,
+			    v->mode == MODE_GLOBAL || v->mode == MODE_GLOBAL_JOB ? t->node_id : "",
+			    store_tx_now_ns(tx));
 	if (delay_ms || wait_stop) {
 		new->desired_state = PB__TASK_STATE__READY;
 		start_add(o, new->id, wait_stop ? t : NULL, delay_ms, now_ms);

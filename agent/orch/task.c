@@ -29,8 +29,8 @@ bool service_is_job(const Pb__Service *svc)
 	return mode_of(svc) >= MODE_REPLICATED_JOB;
 }
 
-Pb__Task *task_new(struct rng *rng, const Pb__Cluster *cluster, const Pb__Service *svc,
-		   uint64_t slot, const char *node_id, int64_t now_ns)
+Pb__Task *orch_task_new(struct rng *rng, const Pb__Cluster *cluster, const Pb__Service *svc,
+			uint64_t slot, const char *node_id, int64_t now_ns)
 {
 	const Pb__TaskDefaults *defaults =
 		cluster && cluster->spec ? cluster->spec->task_defaults : NULL;

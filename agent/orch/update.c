@@ -339,9 +339,9 @@ static void replace(struct orch *o, struct store_tx *tx, struct update *u, struc
 {
 	struct store *s = store_tx_store(tx);
 	const Pb__Task *old = u->start_first ? NULL : stops_last(s, tasks, n, NULL);
-	Pb__Task *new =
-		task_new(o->rng, store_cluster(s), svc, tasks[0]->slot,
-			 u->v->mode == MODE_GLOBAL ? tasks[0]->node_id : "", store_tx_now_ns(tx));
+	Pb__Task *new = orch_task_new(o->rng, store_cluster(s), svc, tasks[0]->slot,
+				      u->v->mode == MODE_GLOBAL ? tasks[0]->node_id : "",
+				      store_tx_now_ns(tx));
 	struct updated *up = xcalloc(1, sizeof(*up));
 
 	if (old) {
