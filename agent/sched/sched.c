@@ -341,7 +341,7 @@ static bool explain(struct sched *s, struct store_tx *tx, struct group *g, uint6
 		if (now && waits(now))
 			tell(tx, now, g->reason);
 	}
-	if (!g->explain_ms)
+	if (g->news && !g->explain_ms)
 		g->explain_ms = now_ms + SCHED_EXPLAIN_MS;
 	list_del(&g->node);
 	list_add_tail(&g->node, &s->stuck);
@@ -445,6 +445,7 @@ static uint64_t renew_reasons(struct sched *s, struct store_tx *tx, uint64_t now
 	list_for_each (g, &s->stuck, node) {
 		if (g->explain_ms && g->explain_ms <= now_ms) {
 			g->explain_ms = 0;
+			g->news = false;
 			g->renew = g->n;
 		}
 		/* each goes to the end of the list, so that a full transaction is no beginning anew */

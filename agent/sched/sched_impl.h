@@ -99,6 +99,7 @@ struct group {
 	size_t n;
 	struct want want; /* of the first task */
 	bool has_want, stuck;
+	bool news; /* those told know an earlier reason */
 	char *reason;
 	uint64_t explain_ms; /* when to tell it again to those told; 0: not */
 	size_t renew; /* how many are still to be told again */
