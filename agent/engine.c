@@ -64,6 +64,8 @@ static int open_nets(struct engine *e, struct err *err)
 		.dns_search = o->dns_search.v,
 		.dns_opts = o->dns_opts.v,
 		.uplinks = o->uplinks.v,
+		.datapath = o->datapath,
+		.return_direct = streq(o->ingress_return, "direct"),
 		.mtu = o->mtu,
 		.icc = o->icc,
 		.ip_masq = o->ip_masq,

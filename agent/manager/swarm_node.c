@@ -116,13 +116,25 @@ static void take_roots(struct swarm *s, const ProtobufCBinaryData *bundle)
 		session_describe(s->session, description(s));
 }
 
+/* Without it the node still runs what needs no overlay network. */
+static void start_datapath(struct swarm *s)
+{
+	const char *addr = str_empty(s->state.addr.data_path) ? s->advertise_ip : s->state.addr.data_path;
+	struct err err = ERR_INIT;
+
+	if (s->opt.nets && nets_swarm_begin(s->opt.nets, addr, s->vxlan_port, &err))
+		log_error("swarm: no overlay networks on this node: %s", err.msg);
+}
+
 static void take_node(struct swarm *s, const Pb__Node *node)
 {
 	bool wants_manager, rotate;
 
 	worker_set_node(s->worker, s->node_id, node);
-	if (node->vxlan_udp_port)
+	if (node->vxlan_udp_port && node->vxlan_udp_port != s->vxlan_port) {
 		s->vxlan_port = node->vxlan_udp_port;
+		start_datapath(s);
+	}
 	wants_manager = node->spec && node->spec->desired_role == PB__NODE_ROLE__MANAGER;
 	rotate = node->certificate && node->certificate->status &&
 		 node->certificate->status->state == PB__ISSUANCE_STATUS__STATE__ROTATE;
@@ -172,8 +184,10 @@ int swarm_node_start(struct swarm *s, struct err *err)
 		.on_removed = on_removed,
 		.arg = s,
 	};
-	int rc = worker_open(&wopt, &s->worker, err);
+	int rc;
 
+	start_datapath(s);
+	rc = worker_open(&wopt, &s->worker, err);
 	if (rc)
 		return rc;
 	worker_set_node(s->worker, s->node_id, NULL);
@@ -190,6 +204,8 @@ void swarm_node_stop(struct swarm *s, bool leave)
 	session_free(steal_ptr(s->session));
 	(void)leave;
 	worker_close(steal_ptr(s->worker));
+	if (leave && s->opt.nets)
+		nets_swarm_end(s->opt.nets);
 }
 
 void swarm_node_leave(struct swarm *s, void (*done)(void *arg), void *arg)

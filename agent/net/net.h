@@ -28,7 +28,9 @@ struct nets_options {
 	struct loop *loop;
 	struct events *events;
 	struct rng *rng;
-	struct dp *dp; /* NULL: no swarm networks */
+	struct dp *dp; /* a datapath of the caller's, from the start; NULL: see nets_swarm_begin */
+	const char *datapath; /* its kind, --datapath; NULL: auto */
+	bool return_direct; /* --ingress-return=direct */
 	const char *data_root, *exec_root;
 	const char *bip; /* docker0's address as CIDR; NULL: chosen */
 	char **pools; /* --default-address-pool values, NULL-terminated, or NULL */
@@ -44,8 +46,17 @@ int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err
 void nets_sweep(struct nets *nets);
 /* Without sandboxes, also removes bridges and the nftables table. NULL is fine. */
 void nets_free(struct nets *nets);
-/* Another datapath, or NULL before it is closed. */
-void nets_set_dp(struct nets *nets, struct dp *dp);
+/*
+ * The node takes part in a swarm: opens the datapath, or takes over what a former agent left in
+ * the kernel. data_addr is the node's data-path address, vxlan_port 0 the usual one. Again when
+ * one of them changes.
+ */
+int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_port,
+		     struct err *err);
+/* The node is in no swarm: its networks and the datapath go, also what a former agent left. */
+void nets_swarm_end(struct nets *nets);
+/* The datapath, borrowed, for what shows its state; NULL outside of a swarm. */
+struct dp *nets_dp(struct nets *nets);
 /*
  * The worker and gossip have said all they know since the agent's start (or the swarm's joining):
  * what a former agent left in the datapath beyond that is removed. Otherwise done after 2 min.

@@ -37,6 +37,7 @@ struct nets {
 	bool flushing;
 	struct timer sync_timer; /* ends the datapath's synchronisation if nobody else does */
 	bool syncing;
+	bool owns_dp; /* opened here */
 	bool kept; /* a sandbox is left up at the agent's end */
 };
 
@@ -122,6 +123,12 @@ int bridge_make(struct rt *rt, const char *name, uint32_t addr, unsigned int pre
 		unsigned int mtu, int *ret_index, struct err *err);
 /* Best effort: a file below /proc/sys/net of the thread's namespace. */
 void sysctl_set(const char *value, const char *fmt, ...) _printf_(2, 3);
+
+/* nets_swarm.c */
+void nets_swarm_init(struct nets *nets);
+void nets_swarm_done(struct nets *nets);
+/* Another datapath, or NULL before it is closed. */
+void nets_set_dp(struct nets *nets, struct dp *dp);
 
 /* nets.c */
 struct network *network_new(struct nets *nets, const char *id, const char *name,

@@ -13,9 +13,8 @@
 #include "loop/events.h"
 #include "loop/loop.h"
 #include "net/net_impl.h"
-#include "net/uplinks.h"
 
-enum { FILE_MAX_SIZE = 1 << 20, SYNC_MS = 120000 };
+enum { FILE_MAX_SIZE = 1 << 20 };
 
 static char *net_path(const struct network *n)
 {
@@ -292,11 +291,6 @@ static int make_predefined(struct nets *nets, const char *name, const char *driv
 	return rc;
 }
 
-static void sync_end(void *arg)
-{
-	nets_synced(arg);
-}
-
 static char **copy_list(char *const *list)
 {
 	size_t n = 0;
@@ -324,6 +318,8 @@ static struct nets *alloc(const struct nets_options *opt)
 	struct nets *nets = xcalloc(1, sizeof(*nets));
 
 	nets->opt = *opt;
+	nets->opt.dp = NULL; /* nets_set_dp() */
+	nets->opt.datapath = xstrdup(opt->datapath);
 	nets->opt.data_root = xstrdup(opt->data_root);
 	nets->opt.exec_root = xstrdup(opt->exec_root);
 	nets->opt.bip = xstrdup(opt->bip);
@@ -339,7 +335,7 @@ static struct nets *alloc(const struct nets_options *opt)
 	list_init(&nets->networks);
 	list_init(&nets->sandboxes);
 	list_init(&nets->dirty);
-	timer_init(&nets->sync_timer, opt->loop, sync_end, nets);
+	nets_swarm_init(nets);
 	return nets;
 }
 
@@ -350,8 +346,7 @@ static void release(struct nets *nets)
 	while (!list_empty(&nets->networks))
 		network_free(list_first(&nets->networks, struct network, node));
 	records_done(nets);
-	uplinks_free(nets->uplinks);
-	timer_done(&nets->sync_timer);
+	nets_swarm_done(nets);
 	ipam_free(nets->ipam);
 	ports_free(nets->ports);
 	firewall_close(nets->fw);
@@ -361,6 +356,7 @@ static void release(struct nets *nets)
 	free((char *)nets->opt.data_root);
 	free((char *)nets->opt.exec_root);
 	free((char *)nets->opt.bip);
+	free((char *)nets->opt.datapath);
 	free_list(nets->opt.pools);
 	free_list(nets->opt.dns);
 	free_list(nets->opt.dns_search);
@@ -419,47 +415,9 @@ int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err
 	if (load_folder(nets, nets->run_dir, true, err))
 		log_error("networks of the swarm are not restored: %s", err ? err->msg : "");
 	*ret = nets;
-	if (opt->dp) {
-		nets->opt.dp = NULL;
+	if (opt->dp)
 		nets_set_dp(nets, opt->dp);
-	}
 	return 0;
-}
-
-void nets_set_dp(struct nets *nets, struct dp *dp)
-{
-	struct err err = ERR_INIT;
-
-	if (nets->opt.dp == dp)
-		return;
-	uplinks_free(nets->uplinks);
-	nets->uplinks = NULL;
-	timer_cancel(&nets->sync_timer);
-	nets->syncing = false;
-	nets->opt.dp = dp;
-	if (!dp)
-		return;
-	/* what a former agent has set stays until all sources have been heard */
-	dp_sync_begin(dp);
-	nets->syncing = true;
-	timer_set(&nets->sync_timer, SYNC_MS);
-	if (uplinks_new(nets, &nets->uplinks, &err))
-		log_error("links are not followed: %s", err.msg);
-	if (swarm_net_resync(nets, &err))
-		log_error("the datapath is incomplete: %s", err.msg);
-}
-
-void nets_synced(struct nets *nets)
-{
-	struct err err = ERR_INIT;
-
-	if (!nets->syncing)
-		return;
-	records_flush(nets);
-	nets->syncing = false;
-	timer_cancel(&nets->sync_timer);
-	if (dp_sync_end(nets->opt.dp, &err))
-		log_error("the datapath is not cleaned of former entries: %s", err.msg);
 }
 
 static bool netns_used(struct nets *nets, const char *path)

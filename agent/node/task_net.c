@@ -25,6 +25,18 @@ static const char *driver_option(const Pb__Network *n, const char *key)
 	return v || !d ? v : pb_label(d->options, d->n_options, key);
 }
 
+/* This node's load balancer in a network, or NULL: not told yet. */
+static const char *node_addr(struct worker *w, const char *network_id)
+{
+	for (size_t i = 0; w->node && i < w->node->n_attachments; i++) {
+		const Pb__NetworkAttachment *a = w->node->attachments[i];
+
+		if (a->network && streq(a->network->id, network_id) && a->n_addresses)
+			return a->addresses[0];
+	}
+	return NULL;
+}
+
 static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 {
 	const char *name = n->spec->annotations ? n->spec->annotations->name : "", *vnis, *text;
@@ -60,6 +72,7 @@ static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 		.internal = n->spec->internal,
 		.attachable = n->spec->attachable,
 		.ingress = n->spec->ingress,
+		.node_addr = node_addr(w, n->id),
 	};
 	return net_swarm_set(w->opt.nets, &c, &net, err);
 }
@@ -130,6 +143,19 @@ void worker_networks_sweep(struct worker *w)
 	}
 }
 
+/* Networks that are here already get this node's address in them as it becomes known. */
+static void refresh_networks(struct worker *w)
+{
+	for (size_t i = 0; i < w->node->n_attachments; i++) {
+		const Pb__Network *n = w->node->attachments[i]->network;
+		struct err err = ERR_INIT;
+
+		if (n && n->spec && !n->spec->ingress && nets_find(w->opt.nets, n->id, NULL) &&
+		    make_network(w, n, &err))
+			log_warn("network %s is not brought up to date: %s", n->id, err.msg);
+	}
+}
+
 void worker_ingress(struct worker *w)
 {
 	const Pb__Network *ingress = NULL;
@@ -137,6 +163,7 @@ void worker_ingress(struct worker *w)
 
 	if (!w->opt.nets || !w->node)
 		return;
+	refresh_networks(w);
 	for (size_t i = 0; i < w->node->n_attachments; i++) {
 		const Pb__Network *n = w->node->attachments[i]->network;
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The datapath of a node in a swarm: opened, taken over from a former agent, ended. */
+#include <errno.h>
+
+#include "core/log.h"
+#include "net/net_impl.h"
+#include "net/uplinks.h"
+
+enum { SYNC_MS = 120000 };
+
+static void sync_end(void *arg)
+{
+	nets_synced(arg);
+}
+
+void nets_swarm_init(struct nets *nets)
+{
+	timer_init(&nets->sync_timer, nets->opt.loop, sync_end, nets);
+}
+
+void nets_set_dp(struct nets *nets, struct dp *dp)
+{
+	struct err err = ERR_INIT;
+
+	if (nets->opt.dp == dp)
+		return;
+	uplinks_free(nets->uplinks);
+	nets->uplinks = NULL;
+	timer_cancel(&nets->sync_timer);
+	nets->syncing = false;
+	nets->opt.dp = dp;
+	if (!dp)
+		return;
+	/* what a former agent has set stays until all sources have been heard */
+	dp_sync_begin(dp);
+	nets->syncing = true;
+	timer_set(&nets->sync_timer, SYNC_MS);
+	if (uplinks_new(nets, &nets->uplinks, &err))
+		log_error("links are not followed: %s", err.msg);
+	if (swarm_net_resync(nets, &err))
+		log_error("the datapath is incomplete: %s", err.msg);
+}
+
+void nets_synced(struct nets *nets)
+{
+	struct err err = ERR_INIT;
+
+	if (!nets->syncing)
+		return;
+	records_flush(nets);
+	nets->syncing = false;
+	timer_cancel(&nets->sync_timer);
+	if (dp_sync_end(nets->opt.dp, &err))
+		log_error("the datapath is not cleaned of former entries: %s", err.msg);
+}
+
+int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_port, struct err *err)
+{
+	struct dp_options opt = {
+		.kind = nets->opt.datapath ? nets->opt.datapath : "auto",
+		.exec_root = nets->opt.exec_root,
+		.vxlan_port = vxlan_port,
+		.return_direct = nets->opt.return_direct,
+	};
+	struct dp *dp;
+	int rc;
+
+	if (str_empty(data_addr) || dp_addr_parse(data_addr, &opt.vtep))
+		return err_set(err, -EINVAL, "the data-path address cannot be used: %s",
+			       data_addr ? data_addr : "none");
+	if (nets->opt.dp)
+		return dp_vtep_set(nets->opt.dp, &opt.vtep, vxlan_port, err);
+	rc = dp_open(&opt, &dp, err);
+	if (rc)
+		return rc;
+	nets->owns_dp = true;
+	nets_set_dp(nets, dp);
+	return 0;
+}
+
+void nets_swarm_end(struct nets *nets)
+{
+	struct dp *dp = nets->opt.dp;
+	struct network *n, *tmp;
+	struct err err = ERR_INIT;
+
+	list_for_each_safe (n, tmp, &nets->networks, node)
+		if (n->swarm && list_empty(&n->endpoints))
+			net_remove(n, NULL);
+	nets_set_dp(nets, NULL);
+	if (nets->owns_dp)
+		dp_destroy(dp);
+	else if (!dp && dp_clean(nets->opt.exec_root, &err))
+		log_warn("a former agent's datapath is not removed: %s", err.msg);
+	nets->owns_dp = false;
+}
+
+struct dp *nets_dp(struct nets *nets)
+{
+	return nets->opt.dp;
+}
+
+/* At the agent's end. What it does for the swarm goes on without it. */
+void nets_swarm_done(struct nets *nets)
+{
+	uplinks_free(nets->uplinks);
+	timer_done(&nets->sync_timer);
+	if (nets->owns_dp)
+		dp_close(nets->opt.dp);
+}
