@@ -107,7 +107,7 @@ static void lead(struct manager *m)
 
 	m->leads = true;
 	writer_start(m->writer, m->raftd, leader_components, n_leader_components);
-	(void)env;
+	m->roles = roles_new(m->opt.loop, m->store, m->writer, &env);
 	ca_server_lead(m->ca, true);
 	dispatcher_lead(m->dispatcher, true);
 }
@@ -117,6 +117,7 @@ static void stop_leading(struct manager *m)
 	if (!m->leads)
 		return;
 	m->leads = false;
+	roles_free(steal_ptr(m->roles));
 	dispatcher_lead(m->dispatcher, false);
 	ca_server_lead(m->ca, false);
 	writer_stop(m->writer);
