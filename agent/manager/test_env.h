@@ -6,6 +6,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "core/rng.h"
@@ -124,6 +125,7 @@ static inline void test_env_open(struct test_env *e)
 	struct bootstrap b = {
 		.rng = &e->rng, .cluster_id = "cluster", .root_digest = "", .node_id = "m1"};
 
+	signal(SIGPIPE, SIG_IGN); /* as main() does */
 	rng_seed(&e->rng, 1);
 	assert(!loop_new(1, &e->loop, NULL) && !ca_root_new(&e->root, &e->key, NULL));
 	assert(!ca_token_new(e->root, e->worker_token, NULL) &&

@@ -20,6 +20,7 @@ enum {
 	HEADERS_MAX = 16 << 10, /* bytes of one header list */
 	OUT_HIGH = 128 << 10, /* bytes of ciphertext kept ahead of the socket */
 	WRITE_TIMEOUT_S = 20, /* for a peer that takes nothing */
+	LAST_LOOK_MS = 50,
 	NOISE_PERIOD_MS = 1000,
 	NOISE_STRANGER = 200, /* resets, pings, settings in a period */
 	NOISE_TRUSTED = 20000,
@@ -38,7 +39,7 @@ struct h2_conn {
 	struct timer deadline; /* of the handshake, then of an answer to a ping */
 	struct timer kick;
 	unsigned int depth; /* callbacks on the stack */
-	bool server, ready, dead, kicked;
+	bool server, ready, dead, kicked, last_look;
 	char *why;
 	size_t buffered_max, header_size;
 	uint32_t streams_max;
@@ -769,6 +770,12 @@ static void on_deadline(void *arg)
 {
 	struct h2_conn *conn = arg;
 
+	/* if we were held up ourselves the answer may be waiting to be read */
+	if (conn->ready && !conn->last_look) {
+		conn->last_look = true;
+		timer_set(&conn->deadline, LAST_LOOK_MS);
+		return;
+	}
 	enter(conn);
 	kill_conn(conn,
 		  conn->ready ? "the peer does not answer" : "the connection was not made in time");
@@ -889,6 +896,7 @@ void h2_conn_probe(struct h2_conn *conn, uint32_t timeout_ms)
 {
 	if (!conn->ready || conn->dead || timer_pending(&conn->deadline))
 		return;
+	conn->last_look = false;
 	nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
 	timer_set(&conn->deadline, timeout_ms);
 	kick(conn);

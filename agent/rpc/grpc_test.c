@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 
 #include "loop/loop.h"
 #include "manager/ca.h"
@@ -239,6 +240,7 @@ FIXTURE_SETUP(grpc)
 {
 	struct env *e = &self->e;
 
+	signal(SIGPIPE, SIG_IGN); /* as main() does */
 	ASSERT_EQ(0, loop_new(1, &e->loop, NULL));
 	ASSERT_EQ(0, ca_root_new(&e->root, &e->key, NULL));
 	timer_init(&e->guard, e->loop, on_guard, e);
