@@ -119,7 +119,13 @@ $(TEST_BIN:%=%.o): | build/harness/kselftest_harness.h
 $(TEST_BIN:%=%.o): CFLAGS += -Wno-unused-parameter -Wno-missing-prototypes -Wno-sign-compare
 
 $(TEST_BIN): %: %.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS)
+
+# The world that raft's simulation and its scenarios share.
+RAFT_WORLD_O := $(patsubst %.c,$B/%.o,$(filter-out %_test.c %_sim.c,$(wildcard selftests/sim/raft_*.c)))
+$B/selftests/sim/raft_scenario_test: $(RAFT_WORLD_O)
+$B/selftests/sim/raft_sim: $B/selftests/sim/raft_sim.o $(RAFT_WORLD_O) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # A fuzzer is one file with LLVMFuzzerTestOneInput; this builds it to run its corpus only.
 $B/selftests/fuzz/%_fuzz: selftests/fuzz/%_fuzz.c selftests/fuzz/corpus_main.c $(LIB)

@@ -65,9 +65,11 @@ static void check_entry(struct host *h, struct raft_entry *e, uint64_t prev_term
 		at = (at + 1) % w->seen_alloc;
 	if (s) {
 		if (!same(s->entry, e) || s->prev_term != prev_term)
-			world_fail(w, "logs do not match: host %llu has another entry %llu of term %llu",
-				   (unsigned long long)h->id, (unsigned long long)e->index,
-				   (unsigned long long)e->term);
+			world_fail(
+				w,
+				"logs do not match: host %llu has another entry %llu of term %llu",
+				(unsigned long long)h->id, (unsigned long long)e->index,
+				(unsigned long long)e->term);
 		return;
 	}
 	s = xmalloc(sizeof(*s));
@@ -80,8 +82,8 @@ void check_persist(struct host *h, const struct raft_update *u)
 {
 	for (size_t i = 0; i < u->n_entries; i++)
 		check_entry(h, u->entries[i],
-			    i ? u->entries[i - 1]->term :
-				raft_term_at(h->raft, u->entries[0]->index - 1));
+			    i ? u->entries[i - 1]->term
+			      : raft_term_at(h->raft, u->entries[0]->index - 1));
 }
 
 /* --- state machine safety --- */
@@ -166,7 +168,8 @@ void check_step(struct host *h)
 	if (raft_commit(h->raft) < h->seen_commit)
 		world_fail(w, "the commit index of host %llu went back", (unsigned long long)h->id);
 	if (raft_commit(h->raft) > raft_last_index(h->raft))
-		world_fail(w, "host %llu committed what it does not have", (unsigned long long)h->id);
+		world_fail(w, "host %llu committed what it does not have",
+			   (unsigned long long)h->id);
 	h->seen_term = raft_term(h->raft);
 	h->seen_commit = raft_commit(h->raft);
 	check_leader(h);

@@ -10,7 +10,7 @@
 #include "raft_world.h"
 
 enum {
-	FAULTS_US = 12 * 1000 * 1000,
+	FAULTS_US = 60 * 1000 * 1000,
 	HEAL_US = 20 * 1000 * 1000,
 	OP_TIMEOUT_US = 2000 * 1000,
 };
@@ -189,6 +189,9 @@ static uint64_t run(uint64_t seed, bool verbose)
 	/* one more that may become a member */
 	world_init(w, seed, n + 1, n);
 	w->verbose = verbose;
+	/* etcd's members may have either off; without them stale leaders last longer */
+	w->check_quorum = seed % 4 != 1;
+	w->pre_vote = seed % 8 >= 2;
 	for (uint64_t i = 1; i <= w->n_hosts; i++)
 		host_start(&w->hosts[i]);
 	while (w->now_us < FAULTS_US) {
@@ -196,6 +199,9 @@ static uint64_t run(uint64_t seed, bool verbose)
 		run_clients(w);
 		if (!below(w, 8))
 			fault(w);
+		/* in some worlds the members change all the time */
+		if (seed % 5 == 2 && !below(w, 10))
+			change_members(w);
 	}
 	heal(w);
 	ops = w->n_ops_done;

@@ -9,7 +9,7 @@ enum event_kind { EV_TICK, EV_DELIVER, EV_DISK };
 
 struct event {
 	struct heap_item heap;
-	uint64_t at_us, n;	/* n: the order among equals */
+	uint64_t at_us, n; /* n: the order among equals */
 	enum event_kind kind;
 	struct host *host;
 	uint64_t epoch;
@@ -253,11 +253,9 @@ static void disk_done(struct host *h)
 	struct raft_event ev = {.type = RAFT_PERSISTED};
 
 	disk_apply(h, j);
-	list_del(&j->node);
 	if (j->own) {
-		struct raft_event compact = {.type = RAFT_COMPACT,
-					     .snapshot = j->snapshot,
-					     .keep = h->w->snapshot_keep};
+		struct raft_event compact = {
+			.type = RAFT_COMPACT, .snapshot = j->snapshot, .keep = h->w->snapshot_keep};
 
 		h->snapshotting = false;
 		host_event(h, &compact);
@@ -385,8 +383,8 @@ void host_start(struct host *h)
 	struct raft_options opt = {.id = h->id,
 				   .election_ticks = 8,
 				   .heartbeat_ticks = 1,
-				   .pre_vote = true,
-				   .check_quorum = true,
+				   .pre_vote = h->w->pre_vote,
+				   .check_quorum = h->w->check_quorum,
 				   .max_msg_size = 200,
 				   .max_inflight = 8,
 				   .rng = &h->rng};
@@ -475,8 +473,12 @@ int client_write(struct world *w, struct client *c, struct host *h)
 	uint64_t id = w->next_op++;
 	int rc;
 
-	*c = (struct client){.kind = OP_WRITE, .id = id, .host = h, .epoch = h->epoch,
-			     .term = raft_term(h->raft), .floor = w->max_version,
+	*c = (struct client){.kind = OP_WRITE,
+			     .id = id,
+			     .host = h,
+			     .epoch = h->epoch,
+			     .term = raft_term(h->raft),
+			     .floor = w->max_version,
 			     .begun_us = w->now_us};
 	e = raft_entry_new(RAFT_NORMAL, 0, 0, &id, sizeof(id));
 	ev.entries = &e;
@@ -491,8 +493,12 @@ int client_read(struct world *w, struct client *c, struct host *h)
 	struct raft_event ev = {.type = RAFT_READ};
 	int rc;
 
-	*c = (struct client){.kind = OP_READ, .id = w->next_op++, .host = h, .epoch = h->epoch,
-			     .floor = w->max_version, .begun_us = w->now_us};
+	*c = (struct client){.kind = OP_READ,
+			     .id = w->next_op++,
+			     .host = h,
+			     .epoch = h->epoch,
+			     .floor = w->max_version,
+			     .begun_us = w->now_us};
 	ev.read = c->id;
 	rc = host_event(h, &ev);
 	if (rc < 0)
@@ -548,6 +554,7 @@ void world_init(struct world *w, uint64_t seed, size_t n_hosts, size_t n_members
 	heap_init(&w->events, before);
 	w->n_hosts = n_hosts;
 	w->next_op = 1;
+	w->pre_vote = w->check_quorum = true;
 	w->delay_min_us = 200;
 	w->delay_max_us = 2000;
 	w->snapshot_interval = 40;
@@ -575,8 +582,8 @@ void world_init(struct world *w, uint64_t seed, size_t n_hosts, size_t n_members
 		h->disk.empty = false;
 		h->disk.hard = (struct raft_hard_state){.term = 1, .commit = 1};
 		h->disk.base = h->disk.base_term = 1;
-		h->disk.snapshot =
-			raft_snapshot_new(1, 1, &conf, xmemdup(&first, sizeof(first)), sizeof(first));
+		h->disk.snapshot = raft_snapshot_new(1, 1, &conf, xmemdup(&first, sizeof(first)),
+						     sizeof(first));
 	}
 }
 

@@ -23,11 +23,11 @@ struct world;
 /* What a host's disk holds durably. */
 struct disk {
 	struct raft_hard_state hard;
-	struct raft_snapshot *snapshot;	/* its data: struct state */
+	struct raft_snapshot *snapshot; /* its data: struct state */
 	struct raft_entry **entries;
 	size_t n;
 	uint64_t base, base_term;
-	bool empty;	/* never written: a host that is no member yet */
+	bool empty; /* never written: a host that is no member yet */
 };
 
 /* The state machine: a chain of hashes over everything applied. */
@@ -47,16 +47,16 @@ struct disk_job {
 struct host {
 	struct world *w;
 	uint64_t id;
-	struct raft *raft;	/* NULL: down */
-	uint64_t epoch;	/* counts its starts: events of an earlier life are void */
+	struct raft *raft; /* NULL: down */
+	uint64_t epoch; /* counts its starts: events of an earlier life are void */
 	struct rng rng;
 	struct disk disk;
-	struct list_head jobs;	/* the first one is under way */
+	struct list_head jobs; /* the first one is under way */
 	struct state state;
 	uint64_t snapshot_index;
 	bool snapshotting;
-	uint32_t disk_us;	/* a write takes up to this long */
-	uint32_t tick_us;	/* its clock's idea of a tick */
+	uint32_t disk_us; /* a write takes up to this long */
+	uint32_t tick_us; /* its clock's idea of a tick */
 	/* for the checks */
 	uint64_t seen_term, seen_commit, lead_term;
 };
@@ -66,11 +66,11 @@ enum op_kind { OP_NONE, OP_WRITE, OP_READ };
 /* One client with one operation at a time. */
 struct client {
 	enum op_kind kind;
-	uint64_t id;		/* of the operation, unique */
+	uint64_t id; /* of the operation, unique */
 	struct host *host;
 	uint64_t epoch, term;
-	uint64_t floor;	/* the newest version anybody had seen when it began */
-	uint64_t read_index;	/* 0: not answered yet */
+	uint64_t floor; /* the newest version anybody had seen when it began */
+	uint64_t read_index; /* 0: not answered yet */
 	uint64_t begun_us;
 };
 
@@ -83,21 +83,21 @@ struct world {
 	struct rng rng;
 	struct heap events;
 	size_t n_hosts;
-	struct host hosts[HOSTS_MAX + 1];	/* by ID, from 1 */
+	struct host hosts[HOSTS_MAX + 1]; /* by ID, from 1 */
 	struct client clients[CLIENTS];
-	bool clients_on;
+	bool pre_vote, check_quorum;
 	/* network, in parts of a thousand and microseconds */
 	unsigned int loss, duplicate;
 	uint32_t delay_min_us, delay_max_us;
-	bool cut[HOSTS_MAX + 1][HOSTS_MAX + 1];	/* from, to */
+	bool cut[HOSTS_MAX + 1][HOSTS_MAX + 1]; /* from, to */
 	uint64_t snapshot_interval, snapshot_keep;
 	/* the checks' memory */
-	struct raft_entry **committed;	/* index i at i - 1; NULL for what a snapshot began with */
-	uint64_t *hashes;		/* the state after entry i, at i */
+	struct raft_entry **committed; /* index i at i - 1; NULL for what a snapshot began with */
+	uint64_t *hashes; /* the state after entry i, at i */
 	uint64_t n_committed, committed_alloc;
-	uint64_t *leaders;		/* of a term */
+	uint64_t *leaders; /* of a term */
 	uint64_t n_leaders;
-	struct entry_seen **seen;	/* a hash table by index and term */
+	struct entry_seen **seen; /* a hash table by index and term */
 	size_t n_seen, seen_alloc;
 	uint64_t max_version;
 	struct acked *acked;
