@@ -5,6 +5,7 @@
 
 #include "api/conv.h"
 #include "api/store_call.h"
+#include "orch/orch.h"
 
 static const char *const list_filters[] = {
 	"_up-to-date", "desired-state", "id", "label", "name", "node", "runtime", "service", NULL};
@@ -75,16 +76,11 @@ static int read_query(struct api_call *call, struct store *s, struct query *q, s
 	return 0;
 }
 
-/* swarmkit orchestrator.IsTaskDirty, as far as it shows in versions */
 static bool up_to_date(struct store *s, const Pb__Task *t)
 {
 	const Pb__Service *svc = store_service(s, t->service_id);
 
-	if (!svc)
-		return true;
-	return t->spec_version && svc->spec_version
-		       ? t->spec_version->index == svc->spec_version->index
-		       : pb_equal(t->spec, svc->spec ? svc->spec->task : NULL);
+	return !svc || !task_is_dirty(svc, t, store_node(s, t->node_id));
 }
 
 static bool desired_matches(const struct filters *f, Pb__TaskState d)
