@@ -330,6 +330,8 @@ static bool suspected(const struct dnode *n)
 static void on_session_gone(struct grpc_call *call, void *arg)
 {
 	struct dnode *n = arg;
+	/* the manager between us died: the node may need a while to find another */
+	bool other = grpc_call_lost(call) && grpc_call_peer(call)->via;
 
 	n->session = NULL;
 	grpc_finish(call, GRPC_CANCELLED, NULL);
@@ -338,7 +340,9 @@ static void on_session_gone(struct grpc_call *call, void *arg)
 	n->state = DNODE_AWAY;
 	list_del(&n->untold_node);
 	log_info("dispatcher: the session of node %s broke", n->id);
-	timer_set(&n->deadline, suspected(n) ? SUSPECT_GRACE_MS : GRACE_MS);
+	timer_set(&n->deadline, suspected(n) ? SUSPECT_GRACE_MS
+				: other	     ? TTL_PERIODS * period_ms(n->d)
+					     : GRACE_MS);
 }
 
 /* The stream is the node's session from now on. */

@@ -19,6 +19,8 @@ enum {
 	CALL_TIMEOUT_MS = 5000,
 	BACKOFF_STEP_MS = 100,
 	BACKOFF_MAX_MS = 8000,
+	CONNECT_TIMEOUT_MS = 2500, /* there are other managers */
+	PROBE_MS = 1500,
 	DENIALS_MAX = 5, /* in a row: the node was removed */
 	BATCH_MAX = 1000, /* statuses in one call */
 };
@@ -314,6 +316,7 @@ static void open_session(struct session *s)
 		.tls = s->tls,
 		.server_name = CA_MANAGER,
 		.receive_max = GRPC_AGENT_RECEIVE_MAX,
+		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
 	};
 	const char *addr = pick_remote(s);
 
@@ -527,6 +530,17 @@ void session_refresh(struct session *s)
 	close_session(s);
 	loop_defer(s->opt.loop, free_channel, steal_ptr(s->channel));
 	timer_set(&s->retry, 0);
+}
+
+void session_suspect(struct session *s, const char *ip)
+{
+	const char *addr = s->addr ? s->addr : "";
+	size_t n = strlen(ip);
+
+	if (*addr == '[')
+		addr++;
+	if (s->channel && !strncmp(addr, ip, n) && (addr[n] == ':' || addr[n] == ']'))
+		grpc_channel_probe(s->channel, PROBE_MS);
 }
 
 struct grpc_channel *session_channel(struct session *s)

@@ -54,6 +54,8 @@ void session_volume(struct session *s, const char *volume_id);
 void session_describe(struct session *s, Pb__NodeDescription *description);
 /* The node's certificate or role has changed: reconnect with it. */
 void session_refresh(struct session *s);
+/* Gossip misses the node at this IP address: if it is the manager in use, it has to show itself. */
+void session_suspect(struct session *s, const char *ip);
 /* The connection to the manager in use, for further calls (logs, attachments); NULL while there is none. */
 struct grpc_channel *session_channel(struct session *s);
 /* "ip:port" of the manager in use, or of one that is known; NULL when none is. */

@@ -6,8 +6,8 @@
  * All calls on the loop's thread; callbacks come from the loop, never from inside the call that
  * set them up (grpc_channel_free() and grpc_server_free() excepted). Messages given to callbacks
  * are borrowed until they return (pb_clone() to keep); messages to send are packed before the
- * function returns. Nothing here blocks. HTTP/2 PINGs are answered and never sent, since grpc-go
- * managers cut off who pings often.
+ * function returns. Nothing here blocks. HTTP/2 PINGs are answered, and sent only by the
+ * probe functions, since grpc-go managers cut off who pings often.
  * Source: grpc.io PROTOCOL-HTTP2; SWARM-WIRE §1; swarmkit ca/auth.go, protobuf/plugin/raftproxy.
  */
 #pragma once
@@ -144,6 +144,8 @@ void grpc_call_on_close(struct grpc_call *call, void (*fn)(struct grpc_call *cal
 			void *arg);
 /* Whether that has happened. */
 bool grpc_call_gone(const struct grpc_call *call);
+/* Whether its whole connection has ended, rather than the client this one call. */
+bool grpc_call_lost(const struct grpc_call *call);
 /* Bytes that the client has not taken yet, and a call each time they have come down to none. */
 size_t grpc_call_unsent(const struct grpc_call *call);
 void grpc_call_on_drain(struct grpc_call *call, void (*fn)(struct grpc_call *call, void *arg),
@@ -177,6 +179,11 @@ bool grpc_channel_connected(const struct grpc_channel *ch);
 const char *grpc_channel_addr(const struct grpc_channel *ch);
 /* Forget the delay between attempts: the peer is known to be back. */
 void grpc_channel_kick(struct grpc_channel *ch);
+/*
+ * Whether the peer is still there: a ping, and the connection breaks when it is not answered in
+ * time. For a peer that is suspected only, since grpc-go dislikes pings.
+ */
+void grpc_channel_probe(struct grpc_channel *ch, uint32_t timeout_ms);
 /* New calls go over a new connection (with renewed credentials); calls under way go on. */
 void grpc_channel_refresh(struct grpc_channel *ch);
 /* The chain of certificates the peer showed, as PEM; malloc'd; NULL while not connected. */

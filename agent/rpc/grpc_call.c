@@ -228,8 +228,9 @@ static void on_closed(struct h2_stream *s, uint32_t h2_error, const char *why)
 {
 	struct grpc_call *call = call_of(s);
 
-	(void)h2_error, (void)why;
+	(void)why;
 	call->closed = true;
+	call->lost = h2_error == H2_CONN_LOST;
 	timer_cancel(&call->deadline);
 	if (!call->handed || call->finished) {
 		call_free(call);
@@ -325,6 +326,11 @@ void grpc_call_on_close(struct grpc_call *call, void (*fn)(struct grpc_call *cal
 bool grpc_call_gone(const struct grpc_call *call)
 {
 	return call->gone || call->closed;
+}
+
+bool grpc_call_lost(const struct grpc_call *call)
+{
+	return call->lost;
 }
 
 size_t grpc_call_unsent(const struct grpc_call *call)

@@ -342,6 +342,12 @@ void grpc_channel_kick(struct grpc_channel *ch)
 		timer_set(&ch->retry, 0);
 }
 
+void grpc_channel_probe(struct grpc_channel *ch, uint32_t timeout_ms)
+{
+	if (grpc_channel_connected(ch))
+		h2_conn_probe(ch->current->conn, timeout_ms);
+}
+
 void grpc_channel_refresh(struct grpc_channel *ch)
 {
 	if (ch->current && h2_conn_ready(ch->current->conn))

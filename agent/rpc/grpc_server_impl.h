@@ -46,6 +46,7 @@ struct grpc_call {
 	bool handed; /* a handler has it and will finish it */
 	bool finished; /* it has */
 	bool closed; /* the stream is gone */
+	bool lost; /* with its connection */
 	bool gone; /* the client went or was told the end: on_close was called */
 	bool post, grpc;
 	bool has_deadline;
