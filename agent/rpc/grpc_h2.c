@@ -11,7 +11,7 @@
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
 
-#include "rpc/grpc_impl.h"
+#include "rpc/grpc_h2_impl.h"
 
 enum {
 	STREAMS_STRANGER = 16, /* a client's, at a time */
@@ -25,26 +25,6 @@ enum {
 	NOISE_STRANGER = 200, /* resets, pings, settings in a period */
 	NOISE_TRUSTED = 20000,
 	BUFFERED_STRANGER = 256 << 10, /* bytes of unfinished messages */
-};
-
-struct h2_conn {
-	struct loop *loop;
-	struct bufferevent *bev;
-	SSL *ssl; /* bev's */
-	nghttp2_session *session;
-	const struct h2_conn_ops *ops;
-	void *owner; /* NULL: freed by it, or told */
-	struct list_head streams, drained;
-	size_t n_streams;
-	struct timer deadline; /* of the handshake, then of an answer to a ping */
-	struct timer kick;
-	unsigned int depth; /* callbacks on the stack */
-	bool server, ready, dead, kicked, last_look;
-	char *why;
-	size_t buffered_max, header_size;
-	uint32_t streams_max;
-	uint64_t noise_since_ms;
-	unsigned int noise, noise_max;
 };
 
 static void settle(struct h2_conn *conn);
@@ -63,12 +43,12 @@ void grpc_socket_setup(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_ms, sizeof(user_ms));
 }
 
-static void enter(struct h2_conn *conn)
+void h2_conn_enter(struct h2_conn *conn)
 {
 	conn->depth++;
 }
 
-static void leave(struct h2_conn *conn)
+static void h2_conn_leave(struct h2_conn *conn)
 {
 	if (!--conn->depth && conn->dead)
 		settle(conn);
@@ -82,65 +62,7 @@ static void kill_conn(struct h2_conn *conn, const char *why)
 	conn->why = xstrdup(why);
 }
 
-/* --- streams --- */
-
-void h2_stream_init(struct h2_stream *s, const struct h2_stream_ops *ops, size_t receive_max)
-{
-	memset(s, 0, sizeof(*s));
-	list_init(&s->node);
-	list_init(&s->drain_node);
-	s->ops = ops;
-	s->out = evbuffer_new();
-	if (!s->out)
-		abort();
-	grpc_reader_init(&s->in, receive_max);
-}
-
-/* Take it off its connection; the windows get back what it held. */
-static void unbind(struct h2_stream *s)
-{
-	struct h2_conn *conn = s->conn;
-
-	if (!conn)
-		return;
-	if (s->held && conn->session)
-		nghttp2_session_consume_connection(conn->session, s->held);
-	s->held = 0;
-	s->conn = NULL;
-	list_del(&s->node);
-	list_del(&s->drain_node);
-	conn->n_streams--;
-}
-
-void h2_stream_done(struct h2_stream *s)
-{
-	struct h2_conn *conn = s->conn;
-
-	if (conn) {
-		nghttp2_session_set_stream_user_data(conn->session, s->id, NULL);
-		if (!conn->dead)
-			nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, s->id,
-						  NGHTTP2_CANCEL);
-		unbind(s);
-		if (!conn->kicked && !conn->dead) {
-			conn->kicked = true;
-			timer_set(&conn->kick, 0);
-		}
-		if (conn->owner && !conn->dead)
-			conn->ops->left(conn, conn->owner);
-	}
-	if (s->gone)
-		*s->gone = true;
-	s->gone = NULL;
-	if (s->out)
-		evbuffer_free(s->out);
-	s->out = NULL;
-	grpc_reader_done(&s->in);
-	free(s->status_text);
-	s->status_text = NULL;
-}
-
-static void kick(struct h2_conn *conn)
+void h2_conn_kick(struct h2_conn *conn)
 {
 	if (conn->depth || conn->kicked || conn->dead)
 		return;
@@ -148,277 +70,14 @@ static void kick(struct h2_conn *conn)
 	timer_set(&conn->kick, 0);
 }
 
-static void leave_and_kick(struct h2_conn *conn)
+void h2_conn_leave_and_kick(struct h2_conn *conn)
 {
 	if (--conn->depth)
 		return;
 	if (conn->dead)
 		settle(conn);
 	else
-		kick(conn);
-}
-
-static void resume(struct h2_stream *s)
-{
-	if (!s->conn || s->conn->dead)
-		return;
-	if (s->deferred) {
-		s->deferred = false;
-		nghttp2_session_resume_data(s->conn->session, s->id);
-	}
-	kick(s->conn);
-}
-
-static nghttp2_nv nv_of(const char *name, const char *value)
-{
-	return (nghttp2_nv){
-		.name = (uint8_t *)name,
-		.value = (uint8_t *)value,
-		.namelen = strlen(name),
-		.valuelen = strlen(value),
-	};
-}
-
-/* The trailers: what the call came to. Also the whole answer where nothing was sent before. */
-static int submit_status(struct h2_stream *s, bool only)
-{
-	_cleanup_free_ char *text = grpc_message_encode(s->status_text ? s->status_text : "");
-	char code[12];
-	nghttp2_nv nv[4];
-	size_t n = 0;
-
-	snprintf(code, sizeof(code), "%d", s->status);
-	if (only) {
-		nv[n++] = nv_of(":status", "200");
-		nv[n++] = nv_of("content-type", "application/grpc");
-	}
-	nv[n++] = nv_of("grpc-status", code);
-	if (*text)
-		nv[n++] = nv_of("grpc-message", text);
-	if (only)
-		return nghttp2_submit_response(s->conn->session, s->id, nv, n, NULL);
-	return nghttp2_submit_trailer(s->conn->session, s->id, nv, n);
-}
-
-static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *buf, size_t size,
-			uint32_t *flags, nghttp2_data_source *source, void *user)
-{
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
-	struct h2_conn *conn = user;
-	int n;
-
-	(void)source;
-	if (!s)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	n = evbuffer_remove(s->out, buf, size);
-	if (n < 0)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	if (evbuffer_get_length(s->out))
-		return n;
-	if (n && s->ops->drained && list_empty(&s->drain_node))
-		list_add_tail(&s->drain_node, &conn->drained);
-	if (s->out_end) {
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (s->has_status) {
-			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-			submit_status(s, false);
-		}
-		return n;
-	}
-	if (!n) {
-		s->deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	return n;
-}
-
-static const nghttp2_data_provider out_provider = {.read_callback = read_out};
-
-int h2_stream_request(struct h2_stream *s, struct h2_conn *conn, const struct h2_header *headers,
-		      size_t n)
-{
-	_cleanup_free_ nghttp2_nv *nv = xcalloc(n, sizeof(*nv));
-	int32_t id;
-
-	for (size_t i = 0; i < n; i++)
-		nv[i] = nv_of(headers[i].name, headers[i].value);
-	id = nghttp2_submit_request(conn->session, NULL, nv, n, &out_provider, s);
-	if (id < 0)
-		return -EAGAIN; /* stream IDs used up: a new connection is needed */
-	s->id = id;
-	s->conn = conn;
-	s->out_started = true;
-	list_add_tail(&s->node, &conn->streams);
-	conn->n_streams++;
-	kick(conn);
-	return 0;
-}
-
-void h2_stream_respond(struct h2_stream *s)
-{
-	nghttp2_nv nv[] = {nv_of(":status", "200"), nv_of("content-type", "application/grpc")};
-
-	if (s->out_started || !s->conn)
-		return;
-	s->out_started = true;
-	nghttp2_submit_response(s->conn->session, s->id, nv, ARRAY_SIZE(nv), &out_provider);
-	kick(s->conn);
-}
-
-void h2_stream_status(struct h2_stream *s, enum grpc_status status, const char *text)
-{
-	if (s->has_status)
-		return;
-	s->has_status = true;
-	s->out_end = true;
-	s->status = status;
-	s->status_text = xstrdup(text);
-	if (!s->conn)
-		return;
-	if (!s->out_started && !evbuffer_get_length(s->out)) {
-		s->out_started = true;
-		submit_status(s, true);
-		kick(s->conn);
-		return;
-	}
-	h2_stream_respond(s);
-	resume(s);
-}
-
-void h2_stream_http_error(struct h2_stream *s, const char *code)
-{
-	nghttp2_nv nv[] = {nv_of(":status", code)};
-
-	s->has_status = true;
-	s->out_end = true;
-	if (!s->conn || s->out_started)
-		return;
-	s->out_started = true;
-	nghttp2_submit_response(s->conn->session, s->id, nv, ARRAY_SIZE(nv), NULL);
-	kick(s->conn);
-}
-
-void h2_stream_write(struct h2_stream *s, const ProtobufCMessage *msg)
-{
-	if (s->out_end)
-		return;
-	grpc_frame_add(s->out, msg);
-	resume(s);
-}
-
-void h2_stream_write_raw(struct h2_stream *s, const void *data, size_t size)
-{
-	if (s->out_end)
-		return;
-	grpc_frame_add_raw(s->out, data, size);
-	resume(s);
-}
-
-void h2_stream_end(struct h2_stream *s)
-{
-	if (s->out_end)
-		return;
-	s->out_end = true;
-	resume(s);
-}
-
-size_t h2_stream_unsent(const struct h2_stream *s)
-{
-	return s->out ? evbuffer_get_length(s->out) : 0;
-}
-
-static void bad(struct h2_stream *s, enum grpc_status status, const char *text)
-{
-	s->in_bad = true;
-	grpc_reader_done(&s->in);
-	s->ops->bad(s, status, text);
-}
-
-static void give_back(struct h2_stream *s)
-{
-	if (s->held && s->conn && !s->conn->dead) {
-		nghttp2_session_consume(s->conn->session, s->id, s->held);
-		s->held = 0;
-		kick(s->conn);
-	}
-}
-
-static void deliver_end(struct h2_stream *s)
-{
-	s->in_end_told = true;
-	if (grpc_reader_empty(&s->in))
-		s->ops->end(s);
-	else
-		bad(s, GRPC_INTERNAL, "grpc: the stream ended within a message");
-}
-
-/* Hand out the messages that are complete. Handlers may do anything, also free the stream. */
-static void deliver(struct h2_stream *s)
-{
-	bool gone = false;
-	const void *data;
-	size_t size;
-	int rc = 0;
-
-	if (s->gone)
-		return; /* called from a handler; the loop below goes on */
-	s->gone = &gone;
-	while (s->conn && !s->paused && !s->in_bad) {
-		rc = grpc_reader_next(&s->in, &data, &size);
-		if (rc <= 0)
-			break;
-		s->ops->message(s, data, size);
-		if (gone)
-			return;
-	}
-	if (s->conn && !s->in_bad && rc < 0) {
-		if (rc == -EMSGSIZE)
-			bad(s, GRPC_RESOURCE_EXHAUSTED, "grpc: received message larger than max");
-		else
-			bad(s, GRPC_UNIMPLEMENTED, "grpc: compressed messages are not supported");
-		if (gone)
-			return;
-	}
-	if (s->conn && !s->paused) {
-		give_back(s);
-		if (s->in_end && !s->in_end_told && !s->in_bad)
-			deliver_end(s);
-		if (gone)
-			return;
-	}
-	s->gone = NULL;
-}
-
-bool h2_stream_rest(struct h2_stream *s)
-{
-	bool gone = false;
-	const void *data;
-	size_t size;
-
-	if (s->gone || s->in_bad)
-		return true;
-	s->gone = &gone;
-	while (grpc_reader_next(&s->in, &data, &size) > 0) {
-		s->ops->message(s, data, size);
-		if (gone)
-			return false;
-	}
-	s->gone = NULL;
-	return true;
-}
-
-void h2_stream_pause(struct h2_stream *s, bool pause)
-{
-	struct h2_conn *conn = s->conn;
-
-	if (s->paused == pause)
-		return;
-	s->paused = pause;
-	if (pause || !conn)
-		return;
-	enter(conn);
-	deliver(s);
-	leave_and_kick(conn);
+		h2_conn_kick(conn);
 }
 
 /* --- nghttp2's callbacks --- */
@@ -519,7 +178,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 	}
 	if (end && s)
-		deliver(s);
+		h2_stream_deliver(s);
 	return 0;
 }
 
@@ -548,7 +207,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	}
 	s->held += size;
 	grpc_reader_feed(&s->in, data, size);
-	deliver(s);
+	h2_stream_deliver(s);
 	s = nghttp2_session_get_stream_user_data(session, id);
 	/* what is left is the beginning of a message: only then the sum can be large */
 	if (s && s->in.buf.len > conn->buffered_max / 16 && over_buffered(conn)) {
@@ -565,7 +224,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
 	if (!s)
 		return 0;
-	unbind(s);
+	h2_stream_unbind(s);
 	s->ops->closed(s, code, code ? nghttp2_http2_strerror(code) : "");
 	if (conn->owner && !conn->dead)
 		conn->ops->left(conn, conn->owner);
@@ -675,9 +334,9 @@ static void on_kick(void *arg)
 	struct h2_conn *conn = arg;
 
 	conn->kicked = false;
-	enter(conn);
+	h2_conn_enter(conn);
 	flush(conn);
-	leave(conn);
+	h2_conn_leave(conn);
 }
 
 static void on_readable(struct bufferevent *bev, void *arg)
@@ -688,7 +347,7 @@ static void on_readable(struct bufferevent *bev, void *arg)
 
 	if (!conn->session)
 		return;
-	enter(conn);
+	h2_conn_enter(conn);
 	while (!conn->dead && (n = evbuffer_get_contiguous_space(in))) {
 		ssize_t rc = nghttp2_session_mem_recv(conn->session, evbuffer_pullup(in, n), n);
 
@@ -699,7 +358,7 @@ static void on_readable(struct bufferevent *bev, void *arg)
 		evbuffer_drain(in, n);
 	}
 	flush(conn);
-	leave(conn);
+	h2_conn_leave(conn);
 }
 
 static void on_writable(struct bufferevent *bev, void *arg)
@@ -707,9 +366,9 @@ static void on_writable(struct bufferevent *bev, void *arg)
 	struct h2_conn *conn = arg;
 
 	(void)bev;
-	enter(conn);
+	h2_conn_enter(conn);
 	flush(conn);
-	leave(conn);
+	h2_conn_leave(conn);
 }
 
 static void on_connected(struct h2_conn *conn)
@@ -743,7 +402,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct h2_conn *conn = arg;
 	struct err err = ERR_INIT;
 
-	enter(conn);
+	h2_conn_enter(conn);
 	if (what & BEV_EVENT_CONNECTED) {
 		if (!conn->ready && !conn->dead)
 			on_connected(conn);
@@ -763,7 +422,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 			kill_conn(conn, "the connection was closed by the peer");
 		}
 	}
-	leave(conn);
+	h2_conn_leave(conn);
 }
 
 static void on_deadline(void *arg)
@@ -776,10 +435,10 @@ static void on_deadline(void *arg)
 		timer_set(&conn->deadline, LAST_LOOK_MS);
 		return;
 	}
-	enter(conn);
+	h2_conn_enter(conn);
 	kill_conn(conn,
 		  conn->ready ? "the peer does not answer" : "the connection was not made in time");
-	leave(conn);
+	h2_conn_leave(conn);
 }
 
 struct h2_conn *h2_conn_new(const struct h2_conn_options *opt, struct err *err)
@@ -818,7 +477,7 @@ struct h2_conn *h2_conn_new(const struct h2_conn_options *opt, struct err *err)
 	if (!opt->server) {
 		int rc;
 
-		enter(conn); /* a failure at once comes through on_event() */
+		h2_conn_enter(conn); /* a failure at once comes through on_event() */
 		rc = bufferevent_socket_connect(bev, (struct sockaddr *)opt->addr, opt->addr_size);
 		conn->depth--;
 		if (rc || conn->dead) {
@@ -836,7 +495,7 @@ static void end_streams(struct h2_conn *conn, const char *why)
 		struct h2_stream *s = list_first(&conn->streams, struct h2_stream, node);
 
 		nghttp2_session_set_stream_user_data(conn->session, s->id, NULL);
-		unbind(s);
+		h2_stream_unbind(s);
 		s->ops->closed(s, H2_CONN_LOST, why);
 	}
 }
@@ -871,7 +530,7 @@ void h2_conn_free(struct h2_conn *conn, const char *why)
 	conn->owner = NULL;
 	if (!conn->dead && conn->session && !conn->depth) {
 		nghttp2_session_terminate_session(conn->session, NGHTTP2_NO_ERROR);
-		enter(conn);
+		h2_conn_enter(conn);
 		flush(conn);
 		conn->depth--;
 	}
@@ -899,7 +558,7 @@ void h2_conn_probe(struct h2_conn *conn, uint32_t timeout_ms)
 	conn->last_look = false;
 	nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
 	timer_set(&conn->deadline, timeout_ms);
-	kick(conn);
+	h2_conn_kick(conn);
 }
 
 bool h2_conn_ready(const struct h2_conn *conn)
