@@ -100,7 +100,7 @@ static void on_network(struct alloc *a, const Pb__Network *old, const Pb__Networ
 	net_note(a, new);
 	if (old && net_is_allocated(old))
 		return;
-	if (new->spec && new->spec->ingress)
+	if (new->spec &&new->spec->ingress)
 		all_nodes(a);
 	idq_move(&a->services, &a->failed_services);
 	alloc_unblock(a, new->id, SIZE_MAX);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Published ports of services: which service holds which, dynamic ones from 30000 to 32767.
- * Pure. Source: swarmkit manager/allocator/portallocator.go, manager/controlapi/service.go.
+ * Pure. Source: swarmkit manager/allocator/portallocator.go.
  */
 #pragma once
 
 #include "alloc/bitmap.h"
 #include "core/err.h"
 #include "core/map.h"
-#include "store/store.h"
+#include "wire/types.pb-c.h"
 
 enum { PORT_DYNAMIC_FIRST = 30000, PORT_DYNAMIC_LAST = 32767, PORT_PROTOCOLS = 3 };
 
@@ -27,10 +27,3 @@ void ports_release(struct ports *p, const Pb__PortConfig *port, const char *serv
 /* A free dynamic port, claimed. -ENOSPC. */
 int ports_take(struct ports *p, Pb__PortConfig__Protocol protocol, const char *service_id,
 	       uint32_t *ret, struct err *err);
-
-/*
- * For the API: whether a service (its ID, or NULL for a new one) may publish what spec asks for.
- * -EINVAL "port '80' is already in use by service 'web' (id) as an ingress port".
- */
-int ports_check(const struct store *s, const char *service_id, const Pb__ServiceSpec *spec,
-		struct err *err);

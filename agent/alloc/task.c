@@ -63,11 +63,13 @@ static void release_all(struct alloc *a, const Pb__Task *t)
 			net_release(a, t->networks[i]->network->id, t->networks[i]->addresses[k]);
 }
 
-static int join_all(struct alloc *a, const struct store *s, const Pb__Service *svc, Pb__Task *t,
-		    const char **ret_blocker, struct err *err)
+/* spec: of the stored task, so that *ret_blocker lives on. */
+static int join_all(struct alloc *a, const struct store *s, const Pb__Service *svc,
+		    const Pb__TaskSpec *spec, Pb__Task *t, const char **ret_blocker,
+		    struct err *err)
 {
-	Pb__NetworkAttachmentConfig *const *nets = t->spec->networks;
-	size_t n = t->spec->n_networks;
+	Pb__NetworkAttachmentConfig *const *nets = spec->networks;
+	size_t n = spec->n_networks;
 	int rc;
 
 	if (svc && alloc_needs_ingress(svc->spec)) {
@@ -119,7 +121,7 @@ int task_alloc(struct alloc *a, struct store_tx *tx, const Pb__Task *t, const ch
 		copy->endpoint = pb_clone(svc->endpoint);
 	}
 	if (!copy->n_networks) {
-		rc = join_all(a, s, svc, copy, ret_blocker, err);
+		rc = join_all(a, s, svc, t->spec, copy, ret_blocker, err);
 		if (rc) {
 			release_all(a, copy);
 			return rc;

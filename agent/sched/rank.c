@@ -67,10 +67,10 @@ static void vertex_free(struct vertex *v)
 	const char *key;
 	struct vertex *child;
 
+	heap_done(&v->heap); /* of the children, which forget it */
 	map_for_each (&v->children, key, child)
 		vertex_free(child);
 	map_done(&v->children);
-	heap_done(&v->heap);
 	free(v);
 }
 
@@ -156,7 +156,8 @@ static void set_keys(struct rank *r, struct candidate *c)
 		c->keys[2] = UINT64_MAX - n->n_active;
 		break;
 	case STRATEGY_RANDOM:
-		c->keys[1] = rng_u64(r->sched->rng);
+		/* each node's next turn comes a random time after its last */
+		c->keys[1] += rng_below(r->sched->rng, 1ULL << 32);
 		break;
 	}
 }
