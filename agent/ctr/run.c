@@ -266,7 +266,6 @@ static void running(struct ctr *c, struct ctr_op *op, pid_t pid)
 	c->pidfd = syscall(SYS_pidfd_open, pid, 0);
 	c->status = CTR_RUNNING;
 	c->busy = false;
-	c->started_ns = loop_wall_ns();
 	c->exit_code = 0;
 	c->oom_killed = false;
 	c->health = "";
@@ -326,6 +325,7 @@ static void prepared(void *arg)
 	struct err err = s->err;
 
 	if (!s->rc) {
+		s->c->started_ns = loop_wall_ns(); /* before it can end */
 		monitor_watch(s->c->ctrs->opt.loop, s->fd, s->shim_pid, on_held, on_answer, s);
 		return;
 	}

@@ -1,0 +1,259 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Containers with the docker CLI: run, limits, mounts, streams, logs, exec, stop, restart policies,
+# health, files; and that they outlive the agent.
+. "$(dirname "$0")/../lib.sh"
+agent_start n1
+docker_cli=$(command -v docker)
+work=$LAB/work
+mkdir -p "$work"
+docker() { timeout 120 "$docker_cli" -H "unix://$(node_sock n1)" "$@"; }
+run() { docker run --network none "$@"; }
+state() { docker inspect -f "{{.State.$1}}" "$2"; }
+is() { [ "$(state "$1" "$2")" = "$3" ]; }
+exits() { # CODE COMMAND…
+	local want=$1 code
+	shift
+	"$@"
+	code=$?
+	echo "want: $want, got: $code"
+	[ $code = "$want" ]
+}
+base_image n1
+
+# -- run
+check "run prints" equals hello run --rm alpine echo hello
+check "exit codes" exits 7 run --rm alpine sh -c 'exit 7'
+check "a signal is 128 and more" exits 137 run --rm alpine sh -c 'kill -9 $$'
+check "a program that is not there is 127" exits 127 run --rm alpine nosuchprogram
+check "one that may not run is 126" exits 126 run --rm alpine /etc/passwd
+check "with --rm nothing stays" equals "" docker ps -aq
+check "both streams" equals "out
+err" run --rm alpine sh -c 'echo out; sleep 0.1; echo err >&2'
+piped() { echo piped | run --rm -i alpine cat; }
+check "input comes in" equals piped piped
+big() { head -c 3000000 /dev/zero | run --rm -i alpine sh -c 'cat | wc -c'; }
+check "three megabytes of it" equals 3000000 big
+bigger() { run --rm alpine sh -c 'head -c 5000000 /dev/zero' | wc -c; }
+check "and five out" equals 5000000 bigger
+tty() { timeout 60 script -qec "docker -H unix://$(node_sock n1) run --network none --rm -it alpine sh -c 'tty; stty size'" /dev/null < /dev/null | tr -d '\r'; }
+check "a terminal" says /dev/pts/0 tty
+
+# -- what it sees
+check "environment" equals "x y" run --rm -e A=x -e B=y alpine sh -c 'echo $A $B'
+check "user by name" equals "65534 65534" run --rm -u nobody alpine sh -c 'echo $(id -u) $(id -g)'
+check "user and group by number" equals "1000 2000" run --rm -u 1000:2000 alpine sh -c 'echo $(id -u) $(id -g)'
+check "an unknown user" refuses "unable to find user nosuch" run --rm -u nosuch alpine true
+check "working directory, made" equals /a/b run --rm -w /a/b alpine pwd
+check "host name" equals "box box" run --rm -h box alpine sh -c 'echo $(hostname) $HOSTNAME'
+check "entry point" equals "x y" run --rm --entrypoint echo alpine x y
+check "read-only root" refuses "Read-only file system" run --rm --read-only alpine touch /x
+check "tmpfs" equals "4096 rw" run --rm --tmpfs /t:size=4m alpine sh -c 'touch /t/x && echo $(df -k /t | tail -1 | cut -c21-40) rw | tr -s " "'
+check "init is process 1" says docker-init run --rm --init alpine cat /proc/1/cmdline
+check "few capabilities" equals 00000000a80425fb run --rm alpine sh -c 'sed -n "s/CapEff:.//p" /proc/self/status'
+check "one more" equals 00000000a80435fb run --rm --cap-add NET_ADMIN alpine sh -c 'sed -n "s/CapEff:.//p" /proc/self/status'
+check "none" equals 0000000000000000 run --rm --cap-drop ALL alpine sh -c 'sed -n "s/CapEff:.//p" /proc/self/status'
+check "a system call filter" equals 2 run --rm alpine sh -c 'sed -n "s/Seccomp:.//p" /proc/self/status'
+check "no filter when privileged" equals 0 run --rm --privileged alpine sh -c 'sed -n "s/Seccomp:.//p" /proc/self/status'
+check "masked paths" equals "" run --rm alpine sh -c 'cat /proc/keys'
+check "no mounting" refuses "ermission denied" run --rm alpine mount -t tmpfs x /tmp
+check "sysctl" equals 1024 run --rm --sysctl net.core.somaxconn=1024 alpine cat /proc/sys/net/core/somaxconn
+check "ulimit" equals 77 run --rm --ulimit nofile=77 alpine sh -c 'ulimit -n'
+check "its own processes" equals 1 run --rm alpine sh -c 'echo $$'
+check "shared memory's size" equals 8192 run --rm --shm-size 8m alpine sh -c 'df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2'
+check "a device" says rand run --rm --device /dev/random:/dev/rand alpine ls /dev/rand
+check "the node's network" equals "$(in_ns n1 readlink /proc/self/ns/net)" docker run --rm --network host alpine readlink /proc/self/ns/net
+
+# -- limits
+cg() { cat "/sys/fs/cgroup/$1/$(basename "$LAB")-n1/$(docker inspect -f '{{.Id}}' "$3")/$2" 2> /dev/null || cat "/sys/fs/cgroup/$(basename "$LAB")-n1/$(docker inspect -f '{{.Id}}' "$3")/$4"; }
+run -d --name limits -m 32m --cpus 0.5 --pids-limit 50 alpine sleep 1000 > /dev/null
+check "memory limit" equals 33554432 cg memory memory.limit_in_bytes limits memory.max
+check "pids limit" equals 50 cg pids pids.max limits pids.max
+check "update" equals limits docker update -m 48m --memory-swap 96m --pids-limit 60 limits
+check "is in force" equals 50331648 cg memory memory.limit_in_bytes limits memory.max
+check "and shown" equals "50331648 60" docker inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' limits
+check "stats" says "48MiB" docker stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' limits
+check "top" says "sleep 1000" docker top limits
+check "too little memory" refuses "Minimum memory limit allowed is 6MB" run -m 1m alpine true
+docker rm -f limits > /dev/null
+oom() { run --name oom -m 16m alpine sh -c 'head -c 60000000 /dev/zero | tail'; is OOMKilled oom true; }
+check "out of memory is noticed" oom
+docker rm oom > /dev/null
+
+# -- mounts
+mkdir "$work/bind" && echo in > "$work/bind/f"
+check "bind" equals in run --rm -v "$work/bind:/b" alpine cat /b/f
+check "bind read-only" refuses "Read-only" run --rm -v "$work/bind:/b:ro" alpine touch /b/g
+check "--mount of a folder that is not there" refuses "bind source path does not exist" run --rm --mount type=bind,src=/nosuch,dst=/b alpine true
+run --rm -v vol:/v alpine sh -c 'echo kept > /v/f'
+check "a volume keeps" equals kept run --rm -v vol:/v alpine cat /v/f
+check "a new volume gets the image's files" says root:x:0 run --rm -v etcvol:/etc alpine cat /etc/passwd
+docker run --network none --rm -v /anon alpine true
+check "anonymous volumes go with --rm" equals "etcvol vol" docker volume ls -q --format '{{.Name}}'
+run --name user -v vol:/v alpine true
+check "a used volume is not removed" refuses "volume is in use" docker volume rm vol
+docker rm user > /dev/null
+check "an unused one is" equals vol docker volume rm vol
+docker volume rm etcvol > /dev/null
+
+# -- logs
+run -d --name log alpine sh -c 'for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2; sleep 1000' > /dev/null
+has_logs() { [[ $(docker logs log 2>&1) == *bad* ]]; }
+wait_for 30 has_logs
+check "logs" equals "line 1 line 2 line 3 line 4 line 5" sh -c "docker -H unix://$(node_sock n1) logs log 2> /dev/null | paste -sd' '"
+check "tail" equals "line 5
+bad" docker logs --tail 2 log
+check "timestamps" says "Z line 5" docker logs -t log
+since=$(docker logs -t log 2> /dev/null | sed -n 4p | cut -d' ' -f1)
+check "since" equals "line 4
+line 5
+bad" docker logs --since "$since" log
+check "until" equals "line 1
+line 2
+line 3
+line 4" docker logs --until "$since" log
+check "a future since" equals "" docker logs --since 2100-01-01T00:00:00Z log
+docker logs -f log > "$work/followed" 2>&1 &
+follower=$!
+docker rm -f log > /dev/null
+check "follow ends with the container" timeout 30 tail --pid=$follower -f /dev/null
+check "and has it all" equals "line 5" sed -n 5p "$work/followed"
+run --name rot --log-opt max-size=20k --log-opt max-file=3 alpine sh -c 'i=0; while [ $i -lt 1000 ]; do echo "a line of the log, number $i"; i=$((i+1)); done' > /dev/null
+rotated=$(dirname "$(docker inspect -f '{{.LogPath}}' rot)")
+check "rotation keeps three files" equals 3 sh -c "ls $rotated/*-json.log* | wc -l"
+check "reading crosses them" says "number 999" docker logs --tail 400 rot
+check "in order and whole" equals 400 sh -c "docker -H unix://$(node_sock n1) logs --tail 400 rot | wc -l"
+docker rm rot > /dev/null
+run --name nolog --log-driver none alpine echo x > /dev/null
+check "driver none" refuses "does not support reading" docker logs nolog
+docker rm nolog > /dev/null
+
+# -- a running container
+run -d --name box -e A=b -w /tmp alpine sh -c 'trap "echo term; exit 5" TERM; while :; do sleep 0.1; done' > /dev/null
+check "exec" equals "b /tmp" docker exec box sh -c 'echo $A $(pwd)'
+check "exec's exit code" exits 9 docker exec box sh -c 'exit 9'
+check "exec with user, environment and folder" equals "65534 y /etc" docker exec -u nobody -e X=y -w /etc box sh -c 'echo $(id -u) $X $(pwd)'
+exec_in() { echo word | docker exec -i box cat; }
+check "exec with input" equals word exec_in
+check "exec of what is not there" exits 127 docker exec box nosuchprogram
+check "exec detached" docker exec -d box touch /tmp/made
+made() { docker exec box test -e /tmp/made; }
+check "has run" wait_for 30 made
+check "a name is taken once" refuses "is already in use by container" run --name box alpine true
+check "rename" docker rename box crate
+check "the new name works" equals running state Status crate
+check "pause" equals crate docker pause crate
+check "shows paused" equals "paused true" docker inspect -f '{{.State.Status}} {{.State.Paused}}' crate
+check "no exec then" refuses "is paused" docker exec crate true
+check "unpause" equals crate docker unpause crate
+check "a running one is not removed" refuses "container is running" docker rm crate
+check "diff" says "A /tmp/made" docker diff crate
+check "nothing but that" equals "C /tmp
+A /tmp/made" docker diff crate
+echo content > "$work/file"
+check "cp in" docker cp "$work/file" crate:/tmp/file
+check "arrived" equals content docker exec crate cat /tmp/file
+check "cp out" docker cp crate:/tmp/file "$work/back"
+check "came back" equals content cat "$work/back"
+docker exec crate sh -c 'mkdir -p /d/e && echo deep > /d/e/f && ln -s /etc/passwd /d/l && ln -s ../../../../../../etc /d/up'
+check "cp a folder" docker cp crate:/d "$work/d"
+check "whole" equals deep cat "$work/d/e/f"
+check "links stay links" equals /etc/passwd readlink "$work/d/l"
+check "a link does not lead out" says root:x:0:0 sh -c "docker -H unix://$(node_sock n1) cp crate:/d/up/passwd - | tar -xO"
+check "cp of what is not there" refuses "Could not find the file /nosuch" docker cp crate:/nosuch "$work/x"
+check "export" says "tmp/file" sh -c "docker -H unix://$(node_sock n1) export crate | tar -t"
+check "commit" says sha256: docker commit -c 'CMD ["cat","/tmp/file"]' -m note crate new:1
+check "the new image has it" equals content run --rm new:1
+check "stop asks first" equals crate docker stop crate
+check "its own exit code" equals 5 state ExitCode crate
+check "its last word" equals term docker logs --tail 1 crate
+check "start again" equals crate docker start crate
+check "kill with a signal" equals crate docker kill -s TERM crate
+check "wait" equals 5 docker wait crate
+check "cp out of a stopped one" docker cp crate:/tmp/file "$work/again"
+check "cp into a stopped one" docker cp "$work/file" crate:/tmp/second
+check "exec needs a running one" refuses "is not running" docker exec crate true
+check "rm" equals crate docker rm crate
+docker rmi new:1 > /dev/null
+run -d --name stubborn alpine sleep 1000 > /dev/null
+start=$(date +%s%N)
+docker stop -t 1 stubborn > /dev/null
+check "stop kills in the end" equals 137 state ExitCode stubborn
+check "after its time" test $((($(date +%s%N) - start) / 1000000)) -ge 1000
+check "start -a" exits 137 sh -c "docker -H unix://$(node_sock n1) start -a stubborn & sleep 1; docker -H unix://$(node_sock n1) kill stubborn > /dev/null; wait \$!"
+docker rm stubborn > /dev/null
+run -di --name att alpine sh -c 'while read l; do echo "got $l"; done; echo end; exit 3' > /dev/null
+att() { echo x | docker attach att; }
+check "attach" says "got x" att
+check "input's end is seen" equals 3 docker wait att
+docker rm att > /dev/null
+
+# -- namespaces of others
+run -d --name peer --ipc shareable alpine sleep 1000 > /dev/null
+check "a peer's processes" says "sleep 1000" run --rm --pid container:peer alpine ps
+check "a peer's memory" equals shared sh -c "docker -H unix://$(node_sock n1) exec peer sh -c 'echo shared > /dev/shm/x'; docker -H unix://$(node_sock n1) run --rm --network none --ipc container:peer alpine cat /dev/shm/x"
+docker rm -f peer > /dev/null
+
+# -- restart policies
+run -d --name flaky --restart on-failure:2 alpine sh -c 'exit 4' > /dev/null
+flaky_done() { [ "$(docker inspect -f '{{.RestartCount}} {{.State.Status}}' flaky)" = "2 exited" ]; }
+check "on-failure gives up" wait_for 60 flaky_done
+docker rm flaky > /dev/null
+run -d --name always --restart always alpine sh -c 'sleep 0.3' > /dev/null
+again() { [ "$(docker inspect -f '{{.RestartCount}}' always)" -ge 2 ]; }
+check "always restarts" wait_for 60 again
+check "stop ends it" equals always docker stop always
+check "it stays down" equals exited state Status always
+docker rm always > /dev/null
+
+# -- health
+run -d --name well --health-cmd 'test -e /ok' --health-interval 200ms --health-retries 2 alpine sleep 1000 > /dev/null
+unhealthy() { [ "$(state Health.Status well)" = unhealthy ]; }
+healthy() { [ "$(state Health.Status well)" = healthy ]; }
+check "unhealthy" wait_for 60 unhealthy
+docker exec well touch /ok
+check "healthy" wait_for 60 healthy
+check "docker ps shows it" says "(healthy)" docker ps
+docker rm -f well > /dev/null
+
+# -- events
+since=$(date +%s)
+run --rm --name ev alpine sh -c 'exit 3' > /dev/null
+check "events" equals "create attach start die destroy" sh -c "docker -H unix://$(node_sock n1) events --since $since --until \$((\$(date +%s) + 1)) --filter container=ev --format '{{.Action}}' | paste -sd' '"
+
+# -- they outlive the agent
+run -d --name live --restart unless-stopped alpine sh -c 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done' > /dev/null
+run -d --name ends alpine sh -c 'sleep 1; exit 42' > /dev/null
+run -d --name healthy --health-cmd true --health-interval 300ms alpine sleep 1000 > /dev/null
+pid=$(state Pid live)
+agent_stop n1 KILL
+check "they live without it" kill -0 "$pid"
+_ended() { ! pgrep -f "sleep 1; exit 42" > /dev/null; }
+wait_for 30 _ended
+agent_start n1
+check "the same process after kill -9" equals "$pid" state Pid live
+check "still running" equals running state Status live
+check "the exit code of what ended" equals "exited 42" docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' ends
+gapless() { docker logs live | awk '$1 != NR - 1 { exit 1 }'; }
+check "the log has no gap" gapless
+check "exec in it" equals hi docker exec live echo hi
+agent_stop n1
+check "they live through a stop" kill -0 "$pid"
+agent_start n1
+check "the same process after a stop" equals "$pid" state Pid live
+check "and can be stopped" equals live docker stop -t 0 live
+docker rm -f live ends healthy > /dev/null
+run -d --name up --restart always alpine sleep 1000 > /dev/null
+pid=$(state Pid up)
+agent_stop n1 KILL
+kill -9 "$pid"
+wait_for 30 _gone "$pid"
+agent_start n1
+up() { is Status up running; }
+check "what died meanwhile comes up by its policy" wait_for 30 up
+docker rm -f up > /dev/null
+check "no container is left" equals "" docker ps -aq
+docker volume prune -af > /dev/null
+agent_stop n1
+check "nothing is left behind" node_leftovers n1
+finish
