@@ -120,6 +120,7 @@ static void stop_leading(struct manager *m)
 	roles_free(steal_ptr(m->roles));
 	dispatcher_lead(m->dispatcher, false);
 	ca_server_lead(m->ca, false);
+	roles_free(steal_ptr(m->roles));
 	writer_stop(m->writer);
 	grpc_server_abort_leader_calls(m->grpc);
 }
