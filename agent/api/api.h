@@ -45,7 +45,8 @@ extern const struct api_route api_system_routes[], api_container_routes[], api_e
 	api_image_routes[], api_build_routes[], api_network_routes[], api_volume_routes[],
 	api_swarm_routes[], api_node_routes[], api_service_routes[], api_task_routes[],
 	api_secret_routes[], api_config_routes[], api_log_routes[], api_archive_routes[],
-	api_plugin_routes[], api_disk_routes[];
+	api_plugin_routes[], api_disk_routes[], api_service_log_routes[],
+	api_distribution_routes[];
 /* api_swarm_routes are this node's (init, join, leave, unlock); these are the cluster's (inspect,
  * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
 extern const struct api_route api_cluster_routes[];

@@ -41,6 +41,12 @@ static const char *scope_of(const char *type)
 void events_emit(struct events *events, const char *type, const char *action, const char *id,
 		 json_t *attributes)
 {
+	events_emit_scope(events, NULL, type, action, id, attributes);
+}
+
+void events_emit_scope(struct events *events, const char *scope, const char *type, const char *action,
+		       const char *id, json_t *attributes)
+{
 	int64_t now = loop_wall_ns();
 	struct events_sub *sub, *tmp;
 	json_t *ev;
@@ -48,7 +54,7 @@ void events_emit(struct events *events, const char *type, const char *action, co
 	if (!attributes)
 		attributes = json_object();
 	ev = json_pack("{s:s, s:s, s:{s:s, s:o}, s:s, s:I, s:I}", "Type", type, "Action", action,
-		       "Actor", "ID", id, "Attributes", attributes, "scope", scope_of(type), "time",
+		       "Actor", "ID", id, "Attributes", attributes, "scope", scope ? scope : scope_of(type), "time",
 		       (json_int_t)(now / 1000000000), "timeNano", (json_int_t)now);
 	if (!ev)
 		return; /* a name that is not UTF-8 */

@@ -12,6 +12,8 @@
 #include "manager/ca_server.h"
 #include "manager/components.h"
 #include "manager/dispatcher.h"
+#include "manager/logbroker.h"
+#include "manager/object_events.h"
 #include "manager/raft_rpc.h"
 #include "manager/raftd.h"
 #include "manager/roles.h"
@@ -34,6 +36,8 @@ struct manager {
 	struct ca_server *ca;
 	struct dispatcher *dispatcher;
 	struct tunnel_server *tunnel;
+	struct logbroker *logs;
+	struct object_events *object_events;
 	struct roles *roles; /* while it leads */
 	struct store_watch watch;
 	bool leads;
@@ -110,6 +114,7 @@ static void lead(struct manager *m)
 	m->roles = roles_new(m->opt.loop, m->store, m->writer, &env);
 	ca_server_lead(m->ca, true);
 	dispatcher_lead(m->dispatcher, true);
+	logbroker_lead(m->logs, true);
 }
 
 static void stop_leading(struct manager *m)
@@ -118,6 +123,7 @@ static void stop_leading(struct manager *m)
 		return;
 	m->leads = false;
 	roles_free(steal_ptr(m->roles));
+	logbroker_lead(m->logs, false);
 	dispatcher_lead(m->dispatcher, false);
 	ca_server_lead(m->ca, false);
 	roles_free(steal_ptr(m->roles));
@@ -288,6 +294,7 @@ static int make_services(struct manager *m, struct err *err)
 	env.server = m->grpc;
 	m->ca = ca_server_new(&env);
 	m->dispatcher = dispatcher_new(&env);
+	m->logs = logbroker_new(&env);
 	m->tunnel = tunnel_server_new(m->opt.loop, m->grpc, leads_now, m->opt.serve, m->opt.arg);
 	fd = address_listen(m->opt.listen_addr, err);
 	if (fd < 0)
@@ -355,6 +362,7 @@ static void go(struct manager *m)
 
 	m->raft_rpc = raft_rpc_new(&opt);
 	store_watch(m->store, &m->watch);
+	m->object_events = object_events_new(m->store, m->opt.events);
 	if (c)
 		m->opt.on_cluster(c, m->opt.arg);
 }
@@ -443,7 +451,9 @@ void manager_close(struct manager *m)
 		raft_join_cancel(m->joining);
 	raft_rpc_free(m->raft_rpc);
 	raftd_free(m->raftd);
+	object_events_free(m->object_events);
 	tunnel_server_free(m->tunnel);
+	logbroker_free(m->logs);
 	dispatcher_free(m->dispatcher);
 	ca_server_free(m->ca);
 	grpc_server_free(m->grpc);
@@ -459,6 +469,11 @@ void manager_close(struct manager *m)
 struct store *manager_store(struct manager *m)
 {
 	return m->store;
+}
+
+struct logbroker *manager_logbroker(struct manager *m)
+{
+	return m->logs;
 }
 
 struct writer *manager_writer(struct manager *m)

@@ -18,6 +18,7 @@ struct grpc_server;
 struct manager_options {
 	struct loop *loop;
 	struct rng *rng;
+	struct events *events;
 	/* Borrowed until manager_close(): */
 	const char *dir; /* <data_root>/swarm; the log is in raft/ below */
 	const char *node_id, *cluster_id;
@@ -51,6 +52,7 @@ void manager_close(struct manager *m);
 
 struct store *manager_store(struct manager *m);
 struct writer *manager_writer(struct manager *m);
+struct logbroker *manager_logbroker(struct manager *m);
 bool manager_leads(const struct manager *m);
 /* Leads, or follows a leader that it hears of. */
 bool manager_has_leader(const struct manager *m);

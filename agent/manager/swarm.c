@@ -62,6 +62,11 @@ struct store *swarm_store(struct swarm *s)
 		       : NULL;
 }
 
+struct logbroker *swarm_logbroker(struct swarm *s)
+{
+	return s->manager ? manager_logbroker(s->manager) : NULL;
+}
+
 struct store *swarm_store_or_err(struct swarm *s, struct err *err)
 {
 	struct store *store = swarm_store(s);

@@ -155,5 +155,9 @@ int swarm_leader_connect(struct swarm *swarm, int *ret_fd, struct err *err);
 /* Connections that swarm_leader_connect() made on other managers arrive at fn, which owns fd. */
 void swarm_serve_leader(struct swarm *swarm, void (*fn)(int fd, void *arg), void *arg);
 
+/* The broker of services' logs; NULL on a node that is no active manager. */
+struct logbroker;
+struct logbroker *swarm_logbroker(struct swarm *swarm);
+
 /* A generator of identifiers for builders; not for secrets. */
 struct rng *swarm_rng(struct swarm *swarm);

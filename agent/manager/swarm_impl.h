@@ -40,6 +40,7 @@ struct swarm {
 	struct manager *manager; /* NULL: a worker */
 	struct worker *worker;
 	struct session *session;
+	struct node_logs *logs;
 	struct gossipd *gossip;
 	struct image_share *share;
 	struct identity *renewal; /* a request for a certificate under way */

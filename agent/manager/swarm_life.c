@@ -217,6 +217,7 @@ struct manager_options swarm_manager_options(struct swarm *s)
 	return (struct manager_options){
 		.loop = s->opt.loop,
 		.rng = s->opt.rng,
+		.events = s->opt.events,
 		.dir = s->dir,
 		.node_id = s->node_id,
 		.cluster_id = s->cluster_id,

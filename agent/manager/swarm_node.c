@@ -7,6 +7,7 @@
 #include "manager/swarm_impl.h"
 #include "net/net.h"
 #include "node/describe.h"
+#include "node/logs.h"
 #include "node/session.h"
 #include "node/worker.h"
 #include "rpc/tls.h"
@@ -46,6 +47,8 @@ static void on_registered(void *arg)
 {
 	struct swarm *s = arg;
 
+	if (s->logs)
+		node_logs_registered(s->logs);
 	swarm_ready(s);
 }
 
@@ -155,6 +158,13 @@ static void on_message(const Pb__SessionMessage *msg, void *arg)
 
 /* --- start and stop --- */
 
+static struct grpc_channel *session_channel_of(void *arg)
+{
+	struct swarm *s = arg;
+
+	return s->session ? session_channel(s->session) : NULL;
+}
+
 int swarm_node_start(struct swarm *s, struct err *err)
 {
 	_cleanup_free_ char *worker_dir = xasprintf("%s/worker", s->dir);
@@ -184,6 +194,13 @@ int swarm_node_start(struct swarm *s, struct err *err)
 		.on_removed = on_removed,
 		.arg = s,
 	};
+	struct node_logs_options lopt = {
+		.loop = s->opt.loop,
+		.ctrs = s->opt.ctrs,
+		.node_id = s->node_id,
+		.channel = session_channel_of,
+		.arg = s,
+	};
 	int rc;
 
 	start_datapath(s);
@@ -196,11 +213,13 @@ int swarm_node_start(struct swarm *s, struct err *err)
 	sopt.worker = s->worker;
 	sopt.description = description(s);
 	s->session = session_new(&sopt);
+	s->logs = node_logs_new(&lopt);
 	return 0;
 }
 
 void swarm_node_stop(struct swarm *s, bool leave)
 {
+	node_logs_free(steal_ptr(s->logs));
 	session_free(steal_ptr(s->session));
 	(void)leave;
 	worker_close(steal_ptr(s->worker));
@@ -214,6 +233,7 @@ void swarm_node_leave(struct swarm *s, void (*done)(void *arg), void *arg)
 		loop_defer(s->opt.loop, done, arg);
 		return;
 	}
+	node_logs_free(steal_ptr(s->logs));
 	session_free(steal_ptr(s->session));
 	worker_leave(s->worker, done, arg);
 }
