@@ -195,11 +195,9 @@ static void client_event(struct bufferevent *bev, short what, void *arg)
 	if (what & BEV_EVENT_EOF && what & BEV_EVENT_READING) {
 		/* a half close: no more input, the output goes on */
 		client_read(bev, s);
-		s->opt.in = s->opt.in && !s->shim;
-		if (s->shim)
+		if (s->shim && !s->in_eof)
 			send_frame(s->shim, SHIM_STDIN_EOF, NULL, 0);
-		else
-			s->ending = false;
+		s->in_eof = true;
 		bufferevent_disable(bev, EV_READ);
 		return;
 	}
@@ -211,7 +209,8 @@ static void shim_written(struct bufferevent *bev, void *arg)
 	struct stream *s = arg;
 
 	(void)bev;
-	bufferevent_enable(s->client, EV_READ);
+	if (!s->in_eof)
+		bufferevent_enable(s->client, EV_READ);
 }
 
 static void shim_read(struct bufferevent *bev, void *arg)
@@ -289,6 +288,6 @@ void stream_connect(struct stream *s, const char *dir)
 	bufferevent_setwatermark(s->shim, EV_READ, 0, BUFFERED_MAX);
 	bufferevent_enable(s->shim, EV_READ | EV_WRITE);
 	client_read(s->client, s);
-	if (!(bufferevent_get_enabled(s->client) & EV_READ))
+	if (s->in_eof)
 		send_frame(s->shim, SHIM_STDIN_EOF, NULL, 0);
 }

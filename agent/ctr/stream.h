@@ -32,6 +32,7 @@ struct stream {
 	struct loop *loop;
 	struct bufferevent *client, *shim;
 	struct stream_options opt;
+	bool in_eof; /* the client sends no more */
 	bool ending;
 };
 

@@ -24,7 +24,7 @@ base_image n1
 # -- run
 check "run prints" equals hello run --rm alpine echo hello
 check "exit codes" exits 7 run --rm alpine sh -c 'exit 7'
-check "a signal is 128 and more" exits 137 run --rm alpine sh -c 'kill -9 $$'
+check "a signal is 128 and more" exits 137 run --rm alpine sh -c 'sh -c "kill -9 \$\$"; exit $?'
 check "a program that is not there is 127" exits 127 run --rm alpine nosuchprogram
 check "one that may not run is 126" exits 126 run --rm alpine /etc/passwd
 check "with --rm nothing stays" equals "" docker ps -aq
