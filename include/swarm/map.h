@@ -128,6 +128,7 @@ enum sw_flow_state {
 	SW_FLOW_FIN_REPLY = 1 << 1,
 	SW_FLOW_RST = 1 << 2,
 	SW_FLOW_TO_NODE = 1 << 3, /* reply: the client is behind the entry node only */
+	SW_FLOW_IN_NETWORK = 1 << 4, /* reply: the client is a container of the network */
 };
 
 /* What a flow's packets become, by struct sw_flow_key. */

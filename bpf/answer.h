@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Packets that are turned around and sent back: ARP, echo, "fragmentation needed". */
+#pragma once
+
+#include "rewrite.h"
+#include "verdict.h"
+
+struct arp {
+	__be16 hrd, pro;
+	__u8 hln, pln;
+	__be16 op;
+	__u8 sha[6];
+	__be32 spa;
+	__u8 tha[6];
+	__be32 tpa;
+} __attribute__((packed));
+
+/*
+ * Back to where it came from. The loopback has no other side: what comes from there goes in there,
+ * with its MACs, all zero.
+ */
+INLINE struct verdict turn_around(struct __sk_buff *skb, __u32 lo_ifindex)
+{
+	__u8 mac[12], back[12];
+
+	if (bpf_skb_load_bytes(skb, 0, mac, 12))
+		return DROP(MALFORMED);
+	__builtin_memcpy(back, mac + 6, 6);
+	__builtin_memcpy(back + 6, mac, 6);
+	if (bpf_skb_store_bytes(skb, 0, back, 12, 0))
+		return DROP(REWRITE);
+	return VERDICT(ANSWERED,
+		       bpf_redirect(skb->ifindex, skb->ifindex == lo_ifindex ? BPF_F_INGRESS : 0));
+}
+
+INLINE struct verdict answer_arp(struct __sk_buff *skb, const struct sw_link *link)
+{
+	struct sw_endpoint_key k = {.vni = link->vni};
+	struct sw_endpoint *e;
+	struct arp a;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &a, sizeof(a)))
+		return DROP(MALFORMED);
+	if (a.op != sw_htons(1) || a.hrd != sw_htons(1) || a.pro != sw_htons(ETH_P_IP) ||
+	    a.hln != 6 || a.pln != 4)
+		return DROP(PROTOCOL);
+	if (a.spa && a.spa != link->addr.w[3])
+		return DROP(SPOOFED);
+	if (a.tpa == link->addr.w[3])
+		return DROP(NO_ENDPOINT);
+	sw_addr_set4(&k.addr, a.tpa);
+	e = bpf_map_lookup_elem(&endpoints, &k);
+	if (!e)
+		return DROP(NO_ENDPOINT);
+	__builtin_memcpy(a.tha, a.sha, 6);
+	__builtin_memcpy(a.sha, e->mac, 6);
+	a.tpa = a.spa;
+	a.spa = k.addr.w[3];
+	a.op = sw_htons(2);
+	if (bpf_skb_store_bytes(skb, ETH_HLEN, &a, sizeof(a), 0) ||
+	    bpf_skb_store_bytes(skb, 0, a.sha, 6, 0))
+		return DROP(REWRITE);
+	return turn_around(skb, 0);
+}
+
+/* Gateways and VIPs answer themselves: there is nobody behind them who would. */
+INLINE struct verdict answer_echo(struct __sk_buff *skb, struct pkt *p)
+{
+	struct target t = {.saddr = p->daddr, .daddr = p->saddr};
+	__u16 old = ICMP_ECHO, new = ICMP_ECHOREPLY;
+	__u32 icmp = l4_offset(p);
+
+	if (rewrite(skb, p, &t) || bpf_l4_csum_replace(skb, icmp + CSUM_OFFSET_ICMP, old, new, 2) ||
+	    bpf_skb_store_bytes(skb, icmp, &new, 1, 0))
+		return DROP(REWRITE);
+	return turn_around(skb, 0);
+}
+
+#define PTB_EMBEDDED 40 /* IP header and as much of the transport's as a pending checksum needs */
+
+/*
+ * "Fragmentation needed" to the sender, from addr (RFC 1191). Without it, connections whose
+ * packets do not fit would hang.
+ */
+INLINE struct verdict answer_too_big(struct __sk_buff *skb, struct pkt *p, __u32 mtu, __be32 addr,
+				     __u32 lo_ifindex)
+{
+	struct {
+		struct iphdr ip;
+		struct icmphdr icmp;
+	} h = {};
+	__u32 embedded[PTB_EMBEDDED / 4];
+	struct verdict v;
+	__u32 sum;
+
+	if (p->ihl != sizeof(struct iphdr) || p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT) ||
+	    mtu < 68 || !addr)
+		return DROP(TOO_BIG);
+	if (bpf_skb_change_tail(skb, L3 + PTB_EMBEDDED, 0) ||
+	    bpf_skb_load_bytes(skb, L3, embedded, sizeof(embedded)) ||
+	    bpf_skb_adjust_room(skb, sizeof(h), BPF_ADJ_ROOM_MAC, 0))
+		return DROP(TOO_BIG);
+	h.ip.version = 4;
+	h.ip.ihl = 5;
+	h.ip.tot_len = sw_htons(sizeof(h) + PTB_EMBEDDED);
+	h.ip.ttl = 64;
+	h.ip.protocol = IPPROTO_ICMP;
+	h.ip.saddr = addr;
+	h.ip.daddr = p->saddr;
+	h.ip.check = sw_csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&h.ip, sizeof(h.ip), 0));
+	h.icmp.type = ICMP_DEST_UNREACH;
+	h.icmp.code = ICMP_FRAG_NEEDED;
+	h.icmp.mtu = sw_htons(mtu);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&h.icmp, sizeof(h.icmp), 0);
+	sum = bpf_csum_diff(NULL, 0, embedded, sizeof(embedded), sum);
+	h.icmp.checksum = sw_csum_fold(sum);
+	if (bpf_skb_store_bytes(skb, L3, &h, sizeof(h), 0))
+		return DROP(REWRITE);
+	v = turn_around(skb, lo_ifindex);
+	return v;
+}
