@@ -71,7 +71,7 @@ const char *dp_reason_name(enum sw_reason reason)
 	return (unsigned int)reason < ARRAY_SIZE(names) ? names[reason] : "UNKNOWN";
 }
 
-static const struct dp_ops *const all_ops[] = {&dp_fake_ops};
+static const struct dp_ops *const all_ops[] = {&dp_bpf_ops, &dp_fake_ops};
 
 static int open_kind(const struct dp_ops *ops, const struct dp_options *opt, struct dp **ret,
 		     struct err *err)

@@ -19,7 +19,7 @@ struct sw_settings {
 	__u32 flags;
 	struct sw_addr vtep; /* all zero: no swarm yet, nothing leaves or enters */
 	__be16 vxlan_port;
-	__u16 zero;
+	__u16 lo_was; /* the agent's: what dp_destroy() puts back on the loopback */
 	__u32 lo_ifindex;
 	__u64 program; /* hash of the objects that are loaded */
 };
