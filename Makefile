@@ -132,6 +132,11 @@ $B/selftests/fuzz/%_fuzz: selftests/fuzz/%_fuzz.c selftests/fuzz/corpus_main.c $
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-missing-prototypes -o $@ $(filter %.c,$^) $(LIB) $(PKG_LIBS)
 
+# Tests in shell drive the datapath by this.
+$B/selftests/datapath/dpctl: selftests/datapath/dpctl.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
 test-bins: $(TEST_BIN) $(FUZZERS:%.c=$B/%)
 
 unit:

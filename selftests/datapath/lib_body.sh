@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# The conformance body of the datapath: namespaces, veths and real traffic, the same for every
+# back end. To be sourced by a script that has set KIND; runs under selftests/lib.sh.
+#
+#      client 10.77.0.2 ── switch ──┬─ n1 10.77.0.11: a 10.0.1.11, b 10.0.1.12 (network 4097)
+#                                   │                 w1 10.0.0.11 (ingress, 4096)
+#                                   │                 br-x 172.30.0.1 ── x 172.30.0.2 (bridge)
+#                                   ├─ n2 10.77.0.12: c 10.0.1.13, w2 10.0.0.12
+#                                   │                 o 10.0.1.11 (network 4098: the same subnet)
+#                                   └─ n3 10.77.0.13: no container
+#
+# VIP 10.0.1.2 of network 4097; published 8080/tcp and 5353/udp, target 80 and 53.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+DPCTL=$PWD/build/selftests/datapath/dpctl
+make -s "${DPCTL#"$PWD/"}" || exit 1
+VNI=4097 INGRESS=4096 OTHER=4098
+direct=
+
+# Tell a node's datapath. usage: dp NODE COMMAND…, or commands on stdin without COMMAND
+dp() {
+	local n=$1
+	shift
+	if [ $# -gt 0 ]; then
+		echo "$*" | in_ns "$n" "$DPCTL" "$KIND" "$LAB/$n" "$(node_ip "$n")" $direct
+	else
+		in_ns "$n" "$DPCTL" "$KIND" "$LAB/$n" "$(node_ip "$n")" $direct
+	fi
+}
+
+all_nodes() { # COMMAND…
+	local n
+	for n in n1 n2 n3; do dp $n "$@" || return; done
+}
+
+node() {
+	host_new "$1" "$(node_ip "$1")" || return
+	mkdir -p "$LAB/$1"
+	in_ns "$1" sysctl -qw net.ipv4.ip_forward=1
+	{
+		echo "clients eth0"
+		for n in n1 n2 n3; do echo "peer $(node_ip $n)"; done
+		echo "network $VNI - 10.0.1.1 10.0.1.1${1#n}0 1450"
+		echo "network $OTHER - 10.0.1.1 10.0.1.1${1#n}0 1450"
+		echo "network $INGRESS ingress 10.0.0.1 10.0.0.1${1#n}0 1450"
+	} | dp "$1"
+}
+
+# A container on a node. usage: container NAME NODE VNI ADDR [MTU]
+container() {
+	ns_new "$1" || return
+	in_ns "$2" ip link add "h-$1" type veth peer name eth0 mtu "${5:-1450}" netns "$(lab_pid "$1")"
+	in_ns "$2" ip link set "h-$1" up
+	in_ns "$1" ip link set eth0 address "$(mac_of "$4")"
+	in_ns "$1" ip addr add "$4/24" dev eth0
+	in_ns "$1" ip link set eth0 up
+	printf '%s\n' "endpoint $3 $4 h-$1" "container h-$1 $3 $4" | dp "$2" || return
+	for n in n1 n2 n3; do
+		[ $n = "$2" ] || dp $n "endpoint $3 $4 $(node_ip "$2")" || return
+	done
+	if [ "$3" = $INGRESS ]; then
+		in_ns "$1" ip route add default via 10.0.0.1 dev eth0 src "$4" table 100
+		in_ns "$1" ip rule add pref 100 from "$4" lookup 100
+		in_ns "$1" ip rule add pref 102 ipproto udp sport 53 lookup 100
+	fi
+}
+
+mac_of() { printf '02:42:%02x:%02x:%02x:%02x' ${1//./ }; }
+
+# Servers say their name and whom they see.
+serve() { # NAME PORT
+	in_ns "$1" socat "TCP-LISTEN:$2,fork,reuseaddr,backlog=256" \
+		"SYSTEM:echo $1 \$SOCAT_PEERADDR; cat > /dev/null" < /dev/null > /dev/null 2>&1 &
+	in_ns "$1" socat "UDP-RECVFROM:53,fork,reuseaddr" \
+		"SYSTEM:wc -c; echo $1 \$SOCAT_PEERADDR" < /dev/null > /dev/null 2>&1 &
+	in_ns "$1" socat "TCP-LISTEN:9000,fork,reuseaddr" "SYSTEM:wc -c" < /dev/null > /dev/null 2>&1 &
+	wait_for 10 _listens "$1" "$2" && wait_for 10 _listens "$1" 9000 && wait_for 10 _listens_udp "$1" 53
+}
+_listens() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
+_listens_udp() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
+
+# What a server says. usage: ask FROM ADDRESS PORT [SOCAT OPTION]
+ask() { in_ns "$1" socat -T5 - "TCP:$2:$3,connect-timeout=5${4:+,$4}" < /dev/null; }
+# usage: ask_udp FROM ADDRESS PORT BYTES
+ask_udp() {
+	head -c "$4" /dev/zero | in_ns "$1" socat -b 65000 -t3 -T3 - "UDP:$2:$3" | tr '\n' ' '
+}
+# usage: bulk FROM ADDRESS BYTES
+bulk() { head -c "$3" /dev/zero | in_ns "$1" timeout 60 socat -t30 - "TCP:$2:9000"; }
+reach() { in_ns "$1" ping -c1 -W3 -q "$2"; }
+cannot() { ! "$@"; }
+# The counter of a reason. usage: count NODE REASON
+count() { dp "$1" stats | awk -v r="$2" '$1 == r {print $2}'; }
+grows() { # NODE REASON COMMAND…
+	local n=$1 r=$2 before
+	before=$(count "$n" "$r")
+	shift 2
+	"$@" > /dev/null 2>&1
+	echo "$r: $before, then $(count "$n" "$r")"
+	[ "$(count "$n" "$r")" -gt "$before" ]
+}
+# How many different servers n connections meet. usage: different N FROM ADDRESS PORT
+different() {
+	local i
+	for ((i = 0; i < $1; i++)); do ask "$2" "$3" "$4"; done | awk '{print $1}' | sort -u | tr '\n' ' '
+}
+
+setup() {
+	node n1 && node n2 && node n3 || return
+	container a n1 $VNI 10.0.1.11 && container b n1 $VNI 10.0.1.12 && container c n2 $VNI 10.0.1.13 || return
+	container w1 n1 $INGRESS 10.0.0.11 && container w2 n2 $INGRESS 10.0.0.12 || return
+	container o n2 $OTHER 10.0.1.11 || return
+	ns_new x || return
+	in_ns n1 ip link add br-x type bridge
+	in_ns n1 ip addr add 172.30.0.1/24 dev br-x
+	in_ns n1 ip link set br-x up
+	in_ns n1 ip link add h-x master br-x type veth peer name eth0 netns "$(lab_pid x)"
+	in_ns n1 ip link set h-x up
+	in_ns x ip addr add 172.30.0.2/24 dev eth0
+	in_ns x ip link set eth0 up
+	in_ns x ip route add default via 172.30.0.1
+	dp n1 clients br-x || return
+	for n in a b c o; do serve $n 80 || return; done
+	for n in w1 w2; do serve $n 80 || return; done
+}
+
+test_local() {
+	check "a container reaches another of its node" reach a 10.0.1.12
+	check "the gateway answers" reach a 10.0.1.1
+	check "TCP within a node" equals "b 10.0.1.11" ask a 10.0.1.12 80
+	check "20 MB within a node" equals 20000000 bulk a 10.0.1.12 20000000
+	check "an unknown address is not reached" cannot reach a 10.0.1.99
+	in_ns a ip addr add 10.0.1.50/24 dev eth0
+	check "a false source address is dropped and counted" \
+		grows n1 DROP_SPOOFED in_ns a ping -c1 -W1 -I 10.0.1.50 10.0.1.12
+	in_ns a ip addr del 10.0.1.50/24 dev eth0
+}
+
+test_nodes() {
+	check "a container reaches one of another node" reach a 10.0.1.13
+	check "and is reached" reach c 10.0.1.11
+	check "TCP between nodes" equals "c 10.0.1.11" ask a 10.0.1.13 80
+	check "20 MB between nodes" equals 20000000 bulk a 10.0.1.13 20000000
+	check "UDP between nodes" equals "100 c 10.0.1.11 " ask_udp a 10.0.1.13 53 100
+	check "UDP in fragments between nodes" equals "6000 c 10.0.1.11 " ask_udp a 10.0.1.13 53 6000
+	check "the same address in another network is another container" equals "a 10.0.1.13" ask c 10.0.1.11 80
+	check "networks are isolated" cannot reach o 10.0.1.13
+	dp n2 peer_del 10.77.0.11
+	check "VXLAN of a stranger is dropped and counted" grows n2 DROP_UNKNOWN_PEER in_ns a ping -c1 -W1 10.0.1.13
+	dp n2 peer 10.77.0.11
+	in_ns a ip link set eth0 mtu 1500
+	in_ns c ip link set eth0 mtu 1500
+	check "an MTU too large for the underlay: 5 MB arrive" equals 5000000 bulk a 10.0.1.13 5000000
+	check "and back" equals 5000000 bulk c 10.0.1.11 5000000
+	check "too large a packet is answered" says "mtu = 1450" in_ns a ping -c1 -W2 -M do -s 1472 10.0.1.13
+	in_ns a ip link set eth0 mtu 1450
+	in_ns c ip link set eth0 mtu 1450
+}
+
+test_vip() {
+	all_nodes vip $VNI 10.0.1.2 10.0.1.12 || return
+	check "a VIP answers" equals "b 10.0.1.11" ask a 10.0.1.2 80
+	check "a VIP answers an echo" reach a 10.0.1.2
+	check "a container reaches itself by a VIP, as its node" equals "b 10.0.1.110" ask b 10.0.1.2 80
+	check "a VIP from another node" equals "b 10.0.1.13" ask c 10.0.1.2 80
+	check "UDP to a VIP" equals "100 b 10.0.1.11 " ask_udp a 10.0.1.2 53 100
+	check "UDP to a VIP in fragments" equals "6000 b 10.0.1.11 " ask_udp a 10.0.1.2 53 6000
+	check "UDP to a VIP in fragments from another node" equals "6000 b 10.0.1.13 " ask_udp c 10.0.1.2 53 6000
+	check "20 MB to a VIP of another node" equals 20000000 bulk c 10.0.1.2 20000000
+	check "a closed port of a VIP is refused at once" refuses "Connection refused" ask a 10.0.1.2 81
+	check "so is one of another node" refuses "Connection refused" ask c 10.0.1.2 81
+	check "a closed UDP port: the error finds its way" refuses "Connection refused" udp_refused c 10.0.1.2
+	check "a port of two destinations: VIP and backend" two_ways
+	all_nodes vip $VNI 10.0.1.2 10.0.1.12 10.0.1.13 || return
+	check "two backends take turns" equals "b c " different 16 a 10.0.1.2 80
+	all_nodes vip $VNI 10.0.1.2 10.0.1.12 10.0.1.13/1/drain || return
+	check "a draining backend gets no new connection" equals "b " different 12 a 10.0.1.2 80
+	all_nodes vip $VNI 10.0.1.2 || return
+	check "without backends it is counted" grows n1 DROP_NO_BACKEND in_ns a timeout 1 socat - TCP:10.0.1.2:80
+}
+
+# A connected UDP socket learns of the ICMP error with its next call.
+udp_refused() {
+	in_ns "$1" socat -t2 - "UDP:$2:54" < <(echo x; sleep 0.3; echo y) && return 1
+	return 1
+}
+# One local port to two VIPs with the same backend.
+two_ways() {
+	all_nodes vip $VNI 10.0.1.3 10.0.1.12 || return
+	hold a 10.0.1.2 80 4321 || return
+	equals "b 10.0.1.11" ask a 10.0.1.3 80 bind=:4321,reuseaddr || return
+	release
+}
+
+# A connection that stays open, its answer in $LAB/held. usage: hold FROM ADDRESS PORT LOCALPORT
+hold() {
+	mkfifo "$LAB/fifo"
+	: > "$LAB/held"
+	in_ns "$1" socat - "TCP:$2:$3,bind=:$4,reuseaddr,connect-timeout=5" < "$LAB/fifo" > "$LAB/held" 2>&1 &
+	held=$!
+	exec 9> "$LAB/fifo"
+	wait_for 5 test -s "$LAB/held"
+}
+release() {
+	exec 9>&-
+	wait $held
+	rm -f "$LAB/fifo"
+}
+
+test_published() {
+	local n
+	all_nodes publish tcp 8080 80 $INGRESS 10.0.0.12
+	all_nodes publish tcp 9000 9000 $INGRESS 10.0.0.12
+	all_nodes publish udp 5353 53 $INGRESS 10.0.0.12
+	for n in n2 n1 n3; do
+		check "a published port at $n${direct:+, direct}: the client's own address" equals "w2 10.77.0.2" ask client "$(node_ip $n)" 8080
+		check "UDP at $n${direct:+ (direct)}" equals "100 w2 10.77.0.2 " ask_udp client "$(node_ip $n)" 5353 100
+		check "20 MB in at $n${direct:+ (direct)}" equals 20000000 bulk client "$(node_ip $n)" 20000000
+		check "the node itself, by its address, at $n${direct:+ (direct)}" equals "w2 $(node_ip $n)" ask $n "$(node_ip $n)" 8080
+		check "the node itself, by 127.0.0.1, at $n${direct:+ (direct)}" equals "w2 10.0.0.1${n#n}0" ask $n 127.0.0.1 8080
+	done
+	check "UDP in fragments at n2${direct:+ (direct)}" equals "4000 w2 10.77.0.2 " ask_udp client 10.77.0.12 5353 4000
+	check "a container of a bridge${direct:+ (direct)}" equals "w2 172.30.0.2" ask x 10.77.0.11 8080
+	check "another node as client${direct:+ (direct)}" equals "w2 10.77.0.13" ask n3 10.77.0.11 8080
+	check "the backend's node as client by another node${direct:+ (direct)}" equals "w2 10.77.0.12" ask n2 10.77.0.11 8080
+	check "a closed port is refused${direct:+ (direct)}" refuses "Connection refused" closed_port
+	check "one client port to two nodes${direct:+ (direct)}" two_nodes
+}
+
+closed_port() {
+	all_nodes publish tcp 8081 81 $INGRESS 10.0.0.12
+	ask client 10.77.0.13 8081
+}
+two_nodes() {
+	hold client 10.77.0.11 8080 4322 || return
+	equals "w2 10.77.0.2" ask client 10.77.0.13 8080 bind=:4322,reuseaddr || return
+	release
+}
+
+test_flows() {
+	all_nodes publish tcp 8080 80 $INGRESS 10.0.0.11 10.0.0.12
+	check "two backends take turns" equals "w1 w2 " different 16 client 10.77.0.13 8080
+	hold client 10.77.0.13 8080 4400
+	local server other
+	server=$(awk '{print $1}' "$LAB/held")
+	other=$([ "$server" = w1 ] && echo 10.0.0.12 || echo 10.0.0.11)
+	all_nodes publish tcp 8080 80 $INGRESS "$other" "10.0.0.1${server#w}/1/drain"
+	check "a connection stays while its backend drains ($server)" still_open
+	check "the same balancing at every node" same_everywhere
+	# the agents come back and say the same again
+	for n in n1 n2 n3; do resync $n; done
+	check "and through agents that start again" still_open
+	# what the client sends comes in at another node from now on
+	in_ns n1 ip addr add 10.77.0.13/32 dev lo
+	in_ns client ip neigh replace 10.77.0.13 lladdr "$(in_ns n1 ip -o link show eth0 | sed 's,.*link/ether \([^ ]*\).*,\1,')" dev eth0 nud permanent
+	check "and when its packets move to another node" still_open
+	release
+	in_ns client ip neigh del 10.77.0.13 dev eth0
+	in_ns n1 ip addr del 10.77.0.13/32 dev lo
+}
+# The server reads what we say: a closed or lost connection would not take it.
+still_open() {
+	echo more >&9
+	wait_for 5 _acknowledged
+}
+_acknowledged() { in_ns client ss -Htn "sport = :4400" | awk '{exit !($1 == "ESTAB" && $3 == 0)}'; }
+same_everywhere() {
+	local p n out
+	for p in 5001 5002 5003 5004 5005 5006; do
+		for n in n1 n2 n3; do
+			in_ns $n ip addr add 10.99.0.1/32 dev lo 2> /dev/null
+			in_ns client ip route replace 10.99.0.1 via "$(node_ip $n)"
+			out=$(ask client 10.99.0.1 8080 bind=:$p,reuseaddr,linger=0)
+			echo "$p $n $out"
+		done
+	done | tee "$LAB/same" | awk '{if (s[$1] && s[$1] != $3) bad = 1; s[$1] = $3} END {exit bad || NR != 18}' ||
+		{ cat "$LAB/same"; return 1; }
+}
+# What an agent does after its start.
+resync() {
+	dp "$1" dump > "$LAB/dump.$1"
+	python3 - "$LAB/dump.$1" "$1" <<- 'END' | dp "$1"
+		import json, sys, socket
+		d = json.load(open(sys.argv[1]))
+		print("sync_begin")
+		for n in d["networks"]:
+		    print("network", n["vni"], "ingress" if n["ingress"] else "-", n["gateway"], n["node_addr"] or "-", n["mtu"])
+		names = {}
+		for e in d["endpoints"]:
+		    print("endpoint", e["vni"], e["addr"], e["node"] or "#%d" % e["ifindex"], e["host_addr"] or "")
+		for p in d["peers"]:
+		    print("peer", p)
+		for s in d["services"]:
+		    b = ["%s/%d%s" % (x["addr"], x["weight"], "/drain" if x["draining"] else "") for x in s["backends"]]
+		    if s["kind"] == "vip":
+		        print("vip", s["vni"], s["vip"], *b)
+		    else:
+		        print("publish", s["proto"], s["published"], s["target"], s["vni"], *b)
+		for l in d["links"]:
+		    if l["role"] == "container":
+		        print("container", "#%d" % l["ifindex"], l["vni"], l["addr"])
+		    elif l["role"] == "clients":
+		        print("clients", "#%d" % l["ifindex"])
+		print("sync_end")
+	END
+	dp "$1" dump > "$LAB/dump2.$1"
+}
+
+test_sync() {
+	local n
+	for n in n1 n2; do
+		resync $n
+		check "what $n had is there again after a sync" cmp "$LAB/dump.$n" "$LAB/dump2.$n"
+	done
+	printf '%s\n' sync_begin "network $VNI - 10.0.1.1 10.0.1.130 1450" sync_end | dp n3
+	check "a sync sweeps what is not said again" equals "1 0 0 0" summary n3
+}
+summary() {
+	dp "$1" dump | python3 -c 'import json, sys; d = json.load(sys.stdin)
+print(*[len(d[k]) for k in ("networks", "endpoints", "peers", "services")])'
+}
+
+test_end() {
+	local n
+	all_nodes destroy
+	for n in n1 n2 n3; do check "nothing is left on $n" clean $n; done
+}
+clean() {
+	local left
+	left=$(in_ns "$1" grep " $LAB/" /proc/self/mountinfo
+		in_ns "$1" ip -o link show type vxlan
+		in_ns "$1" bpftool net show 2> /dev/null | grep -E 'sw_'
+		[ "$(in_ns "$1" cat /proc/sys/net/ipv4/conf/lo/accept_local)" = 0 ] || echo accept_local)
+	echo "$left"
+	[ -z "$left" ]
+}
+
+body() {
+	setup || { check "the nodes and containers are set up" false; finish; }
+	test_local
+	test_nodes
+	test_vip
+	test_published
+	direct=direct
+	all_nodes dump > /dev/null
+	test_published
+	direct=
+	all_nodes dump > /dev/null
+	test_flows
+	test_sync
+	test_end
+}
