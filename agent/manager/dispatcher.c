@@ -332,6 +332,7 @@ static void on_session_gone(struct grpc_call *call, void *arg)
 	struct dnode *n = arg;
 	/* the manager between us died: the node may need a while to find another */
 	bool other = grpc_call_lost(call) && grpc_call_peer(call)->via;
+	bool silent = grpc_call_silent(call) && !other;
 
 	n->session = NULL;
 	grpc_finish(call, GRPC_CANCELLED, NULL);
@@ -340,9 +341,9 @@ static void on_session_gone(struct grpc_call *call, void *arg)
 	n->state = DNODE_AWAY;
 	list_del(&n->untold_node);
 	log_info("dispatcher: the session of node %s broke", n->id);
-	timer_set(&n->deadline, suspected(n) ? SUSPECT_GRACE_MS
-				: other	     ? TTL_PERIODS * period_ms(n->d)
-					     : GRACE_MS);
+	timer_set(&n->deadline, silent || suspected(n) ? SUSPECT_GRACE_MS
+				: other		       ? TTL_PERIODS * period_ms(n->d)
+						       : GRACE_MS);
 }
 
 /* The stream is the node's session from now on. */

@@ -146,6 +146,8 @@ void grpc_call_on_close(struct grpc_call *call, void (*fn)(struct grpc_call *cal
 bool grpc_call_gone(const struct grpc_call *call);
 /* Whether its whole connection has ended, rather than the client this one call. */
 bool grpc_call_lost(const struct grpc_call *call);
+/* The same because the client's machine answers no more, rather than that it has said so. */
+bool grpc_call_silent(const struct grpc_call *call);
 /* Bytes that the client has not taken yet, and a call each time they have come down to none. */
 size_t grpc_call_unsent(const struct grpc_call *call);
 void grpc_call_on_drain(struct grpc_call *call, void (*fn)(struct grpc_call *call, void *arg),

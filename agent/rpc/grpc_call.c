@@ -230,7 +230,8 @@ static void on_closed(struct h2_stream *s, uint32_t h2_error, const char *why)
 
 	(void)why;
 	call->closed = true;
-	call->lost = h2_error == H2_CONN_LOST;
+	call->silent = h2_error == H2_CONN_SILENT;
+	call->lost = call->silent || h2_error == H2_CONN_LOST;
 	timer_cancel(&call->deadline);
 	if (!call->handed || call->finished) {
 		call_free(call);
@@ -331,6 +332,11 @@ bool grpc_call_gone(const struct grpc_call *call)
 bool grpc_call_lost(const struct grpc_call *call)
 {
 	return call->lost;
+}
+
+bool grpc_call_silent(const struct grpc_call *call)
+{
+	return call->silent;
 }
 
 size_t grpc_call_unsent(const struct grpc_call *call)

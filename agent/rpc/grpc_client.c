@@ -162,7 +162,8 @@ static void on_closed(struct h2_stream *h2, uint32_t h2_error, const char *why)
 		return;
 	if (s->status >= 0) {
 		stream_finish(s, s->status, s->text);
-	} else if (h2_error == H2_CONN_LOST || h2_error == NGHTTP2_REFUSED_STREAM) {
+	} else if (h2_error == H2_CONN_LOST || h2_error == H2_CONN_SILENT ||
+		   h2_error == NGHTTP2_REFUSED_STREAM) {
 		_cleanup_free_ char *text = xasprintf("connection error: %s: %s", s->ch->addr, why);
 
 		stream_finish(s, GRPC_UNAVAILABLE, text);

@@ -20,6 +20,7 @@ enum {
 	HEADERS_MAX = 16 << 10, /* bytes of one header list */
 	OUT_HIGH = 128 << 10, /* bytes of ciphertext kept ahead of the socket */
 	WRITE_TIMEOUT_S = 20, /* for a peer that takes nothing */
+	SILENT_MS = 3000, /* without an acknowledgement of the peer's kernel */
 	LAST_LOOK_MS = 50,
 	NOISE_PERIOD_MS = 1000,
 	NOISE_STRANGER = 200, /* resets, pings, settings in a period */
@@ -32,8 +33,9 @@ static void flush(struct h2_conn *conn);
 
 void grpc_socket_setup(int fd)
 {
-	int on = 1, idle_s = 10, interval_s = 3, count = 3;
-	unsigned int user_ms = 20000;
+	/* the kernels see to it, however busy the processes are; SILENT_MS overrides the count */
+	int on = 1, idle_s = 1, interval_s = 1, count = 3;
+	unsigned int user_ms = SILENT_MS;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -397,6 +399,12 @@ static void on_connected(struct h2_conn *conn)
 	flush(conn);
 }
 
+static bool is_silence(int error)
+{
+	return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
+	       error == ENETDOWN;
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct h2_conn *conn = arg;
@@ -414,6 +422,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 		if (what & BEV_EVENT_ERROR && sock_err && !e &&
 		    SSL_get_verify_result(conn->ssl) == X509_V_OK) {
+			conn->silent = conn->ready && is_silence(sock_err);
 			kill_conn(conn, strerror(sock_err));
 		} else if (!conn->ready) {
 			tls_error(conn->ssl, &err, "the TLS handshake failed");
@@ -436,6 +445,7 @@ static void on_deadline(void *arg)
 		return;
 	}
 	h2_conn_enter(conn);
+	conn->silent = conn->ready;
 	kill_conn(conn,
 		  conn->ready ? "the peer does not answer" : "the connection was not made in time");
 	h2_conn_leave(conn);
@@ -496,7 +506,7 @@ static void end_streams(struct h2_conn *conn, const char *why)
 
 		nghttp2_session_set_stream_user_data(conn->session, s->id, NULL);
 		h2_stream_unbind(s);
-		s->ops->closed(s, H2_CONN_LOST, why);
+		s->ops->closed(s, conn->silent ? H2_CONN_SILENT : H2_CONN_LOST, why);
 	}
 }
 

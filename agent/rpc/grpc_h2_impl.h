@@ -18,7 +18,7 @@ struct h2_conn {
 	struct timer deadline; /* of the handshake, then of an answer to a ping */
 	struct timer kick;
 	unsigned int depth; /* callbacks on the stack */
-	bool server, ready, dead, kicked, last_look;
+	bool server, ready, dead, kicked, last_look, silent;
 	char *why;
 	size_t buffered_max, header_size;
 	uint32_t streams_max;

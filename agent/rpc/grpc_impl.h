@@ -58,6 +58,7 @@ struct h2_conn;
 struct h2_stream;
 
 #define H2_CONN_LOST UINT32_MAX
+#define H2_CONN_SILENT (UINT32_MAX - 1)
 
 struct h2_stream_ops {
 	/* One header or trailer. Non-zero refuses the stream. */
@@ -72,7 +73,8 @@ struct h2_stream_ops {
 	void (*bad)(struct h2_stream *s, enum grpc_status status, const char *text);
 	/* Nothing that was written is left here. */
 	void (*drained)(struct h2_stream *s);
-	/* The stream is gone from its connection (s->conn is NULL). h2_error H2_CONN_LOST: with it. */
+	/* The stream is gone from its connection (s->conn is NULL). h2_error H2_CONN_LOST: with it;
+	 * H2_CONN_SILENT: since the peer's machine does not answer. */
 	void (*closed)(struct h2_stream *s, uint32_t h2_error, const char *why);
 };
 

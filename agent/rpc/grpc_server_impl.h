@@ -47,6 +47,7 @@ struct grpc_call {
 	bool finished; /* it has */
 	bool closed; /* the stream is gone */
 	bool lost; /* with its connection */
+	bool silent; /* whose peer did not answer */
 	bool gone; /* the client went or was told the end: on_close was called */
 	bool post, grpc;
 	bool has_deadline;
