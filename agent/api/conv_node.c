@@ -125,7 +125,7 @@ const struct json_table json_node = {
 		J_FIELD("Spec", J_MSG, Pb__Node, spec, .flags = J_KEEP, .table = &json_node_spec),
 		J_FIELD("Description", J_MSG, Pb__Node, description, .flags = J_KEEP,
 			.table = &description),
-		J_FIELD("Status", J_MSG, Pb__Node, status, .flags = J_KEEP, .table = &status),
+		J_FIELD("Status", J_MSG, Pb__Node, status, .flags = J_FULL, .table = &status),
 		J_FIELD("ManagerStatus", J_MSG, Pb__Node, manager_status, .table = &manager),
 		{0},
 	},

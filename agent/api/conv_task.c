@@ -138,7 +138,7 @@ const struct json_table json_task = {
 		J_FIELD("ServiceID", J_STR, Pb__Task, service_id),
 		J_FIELD("Slot", J_U64, Pb__Task, slot),
 		J_FIELD("NodeID", J_STR, Pb__Task, node_id),
-		J_FIELD("Status", J_MSG, Pb__Task, status, .flags = J_KEEP, .table = &task_status),
+		J_FIELD("Status", J_MSG, Pb__Task, status, .flags = J_FULL, .table = &task_status),
 		J_FIELD("DesiredState", J_ENUM, Pb__Task, desired_state, .words = json_task_states),
 		J_LIST("NetworksAttachments", J_MSGS, Pb__Task, networks, .table = &attachment),
 		J_LIST("GenericResources", J_MSGS, Pb__Task, assigned_generic_resources,

@@ -474,6 +474,13 @@ static json_t *value_of(const struct json_field *f, const void *msg)
 	case J_MSG:
 		if (*(void *const *)p)
 			return json_write(f->table, *(void *const *)p);
+		if (f->flags & J_FULL) {
+			void *empty = pb_new_desc(f->table->desc);
+
+			a = json_write(f->table, empty);
+			pb_free(empty);
+			return a;
+		}
 		return keep ? json_object() : NULL;
 	case J_MSGS:
 		n = *count_at(f, msg);

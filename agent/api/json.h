@@ -42,6 +42,7 @@ enum json_type {
 enum json_flags {
 	J_KEEP = 1, /* written when empty, too */
 	J_WRITE_ONLY = 2, /* of the daemon's making: not read */
+	J_FULL = 4, /* J_MSG: an absent message is written as an empty one */
 };
 
 struct json_in;
