@@ -305,14 +305,16 @@ static int check_log(json_t *host, struct ctrs *ctrs, struct err *err)
 	const char *type = js(log, "Type");
 	static const char *const drivers[] = {"json-file", "local", "none"};
 
+	if (!json_is_object(log))
+		json_object_set_new(host, "LogConfig", log = json_object());
 	if (!*type) {
-		log = json_pack("{s:s, s:o}", "Type",
-				ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file", "Config",
-				ctrs->log_opts ? json_deep_copy(ctrs->log_opts) : json_object());
-		json_object_set_new(host, "LogConfig", log);
+		type = ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file";
+		json_object_set_new(log, "Type", json_string(type));
 	}
-	type = js(log, "Type");
 	dflt(log, "Config", json_object());
+	/* the daemon's options are for its own driver */
+	if (!strcmp(type, ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file"))
+		json_object_update_missing(json_object_get(log, "Config"), ctrs->log_opts);
 	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
 		if (!strcmp(type, drivers[i]))
 			return 0;

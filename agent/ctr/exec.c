@@ -23,7 +23,7 @@ struct exec {
 	bool busy; /* its start is under way */
 	bool dropped; /* to be freed when that is done */
 	struct shim_conn *shim;
-	struct stream *stream; /* until it is joined to the monitor */
+	struct stream *stream; /* held until the exit code is known */
 	void (*started)(const struct err *err, void *arg);
 	void *started_arg;
 	void (*on_exit)(int code, void *arg);
@@ -32,6 +32,8 @@ struct exec {
 
 static void exec_free(struct exec *e)
 {
+	if (e->stream)
+		stream_release(e->stream);
 	shim_close(e->shim);
 	json_decref(e->body);
 	free(e->dir);
@@ -150,6 +152,8 @@ static void ended(struct exec *e, int code)
 	e->exit_code = code;
 	e->ended_ms = loop_now_ms();
 	e->on_exit = NULL;
+	if (e->stream)
+		stream_release(e->stream);
 	shim_close(steal_ptr(e->shim));
 	loop_work(e->ctrs->opt.loop, remove_dir, NULL, xstrdup(e->dir));
 	json_object_set_new(extra, "exitCode", json_sprintf("%d", code));
@@ -275,7 +279,7 @@ static void start_failed(struct exec *e, const struct err *err)
 		_cleanup_free_ char *text = xasprintf("%s\r\n", err->msg);
 
 		stream_say(e->stream, 1, text);
-		stream_end(steal_ptr(e->stream));
+		stream_end(e->stream);
 	}
 	start_over(e, err);
 	ended(e, code);
@@ -287,7 +291,7 @@ static void on_held(void *arg)
 	struct exec *e = arg;
 
 	if (e->stream)
-		stream_connect(steal_ptr(e->stream), e->dir);
+		stream_connect(e->stream, e->dir);
 	e->shim = shim_connect(e->ctrs->opt.loop, e->dir, shim_exited, e);
 	if (e->shim)
 		shim_go(e->shim);
@@ -355,23 +359,22 @@ void exec_start(struct exec *e, struct bufferevent *client, bool tty,
 	struct exec_job *j;
 	struct err err = ERR_INIT;
 
-	if (client) {
-		e->stream = stream_new(e->ctrs->opt.loop, client, &opt);
-		if (!opt.tty && exec_tty(e))
-			e->stream->opt.tty = true;
-	}
-	e->started = done;
-	e->started_arg = arg;
+	opt.tty |= exec_tty(e);
 	if (e->state != EXEC_NEW)
 		err_set(&err, -EBUSY, "Error: Exec command %s has already run", e->id);
 	else if (!c || !ctr_running(c) || !c->pid)
 		err_set(&err, -EBUSY, "container %s is not running", c ? c->id : "");
 	if (err.code) {
-		if (e->stream)
-			stream_end(steal_ptr(e->stream));
-		start_over(e, &err);
+		if (client)
+			stream_end(stream_new(e->ctrs->opt.loop, client, &opt));
+		if (done)
+			done(&err, arg);
 		return;
 	}
+	if (client)
+		stream_hold(stream_new(e->ctrs->opt.loop, client, &opt), &e->stream);
+	e->started = done;
+	e->started_arg = arg;
 	e->state = EXEC_STARTING;
 	e->busy = true;
 	e->exit_code = -1;

@@ -8,6 +8,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "core/when.h"
 #include "ctr/ctr_impl.h"
@@ -204,10 +205,11 @@ static json_t *probe_body(struct ctr *c)
 static void probe_due(void *arg)
 {
 	struct ctr *c = arg;
-	struct bufferevent *pair[2];
+	struct bufferevent *client;
 	struct health_probe *p;
 	struct exec *e;
 	json_t *body;
+	int fds[2];
 
 	if (!ctr_running(c) || c->probe)
 		return;
@@ -215,9 +217,15 @@ static void probe_due(void *arg)
 		next(c);
 		return;
 	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds)) {
+		next(c);
+		return;
+	}
 	body = probe_body(c);
 	if (exec_create(c, body, &e, NULL)) {
 		json_decref(body);
+		close(fds[0]);
+		close(fds[1]);
 		next(c);
 		return;
 	}
@@ -230,12 +238,14 @@ static void probe_due(void *arg)
 	c->probe = p;
 	timer_init(&p->timeout, c->ctrs->opt.loop, on_timeout, p);
 	timer_set(&p->timeout, setting(check_of(c), "Timeout", 30 * second) / 1000000);
-	bufferevent_pair_new(loop_base(c->ctrs->opt.loop), BEV_OPT_DEFER_CALLBACKS, pair);
-	p->output = pair[1];
+	client = bufferevent_socket_new(loop_base(c->ctrs->opt.loop), fds[0],
+					BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	p->output = bufferevent_socket_new(loop_base(c->ctrs->opt.loop), fds[1],
+					   BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 	bufferevent_setcb(p->output, on_output, NULL, on_output_end, p);
 	bufferevent_enable(p->output, EV_READ | EV_WRITE);
 	exec_on_exit(e, on_exit_code, p);
-	exec_start(e, pair[0], true, NULL, NULL);
+	exec_start(e, client, true, NULL, NULL);
 }
 
 void health_start(struct ctr *c)

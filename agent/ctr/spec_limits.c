@@ -81,11 +81,24 @@ static bool has_all(json_t *list)
 	return false;
 }
 
+/* What this process may give away at all. */
+static uint64_t own_bounds(void)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *line;
+
+	if (file_read("/proc/self/status", 1 << 16, &text, NULL))
+		return ~0ull;
+	line = strstr(text.data, "\nCapBnd:");
+	return line ? strtoull(line + 8, NULL, 16) : ~0ull;
+}
+
 int spec_caps(json_t *host, json_t **ret, struct err *err)
 {
 	json_t *add = json_object_get(host, "CapAdd"), *drop = json_object_get(host, "CapDrop"), *v;
 	bool privileged = jb(host, "Privileged"), all = has_all(add) || privileged;
 	_cleanup_buf_ struct buf last = BUF_INIT;
+	uint64_t bounds = own_bounds();
 	bool keep[ARRAY_SIZE(cap_names)] = {false};
 	size_t n = ARRAY_SIZE(cap_names), i;
 
@@ -110,7 +123,7 @@ int spec_caps(json_t *host, json_t **ret, struct err *err)
 	}
 	*ret = json_array();
 	for (i = 0; i < n; i++)
-		if (keep[i])
+		if (keep[i] && bounds >> i & 1)
 			json_array_append_new(*ret, json_sprintf("CAP_%s", cap_names[i]));
 	return 0;
 }

@@ -134,6 +134,8 @@ void shim_resize(struct shim_conn *s, unsigned int rows, unsigned int cols)
 
 static void stream_free(struct stream *s)
 {
+	if (s->holder)
+		*s->holder = NULL;
 	list_del(&s->node);
 	if (s->client)
 		bufferevent_free(s->client);
@@ -162,10 +164,27 @@ void stream_say(struct stream *s, int stream, const char *text)
 		send_frame(s->client, stream, text, strlen(text));
 }
 
+void stream_hold(struct stream *s, struct stream **holder)
+{
+	s->holder = holder;
+	*holder = s;
+}
+
+void stream_release(struct stream *s)
+{
+	*s->holder = NULL;
+	s->holder = NULL;
+	if (s->over)
+		stream_end(s);
+}
+
 void stream_end(struct stream *s)
 {
 	if (s->shim)
 		bufferevent_free(steal_ptr(s->shim));
+	s->over = true;
+	if (s->holder)
+		return;
 	s->ending = true;
 	bufferevent_disable(s->client, EV_READ);
 	bufferevent_setwatermark(s->client, EV_WRITE, 0, 0);
@@ -248,7 +267,7 @@ static void shim_event(struct bufferevent *bev, short what, void *arg)
 {
 	(void)what;
 	shim_read(bev, arg);
-	if (!((struct stream *)arg)->ending)
+	if (!((struct stream *)arg)->over)
 		stream_end(arg);
 }
 

@@ -34,6 +34,8 @@ struct stream {
 	struct stream_options opt;
 	bool in_eof; /* the client sends no more */
 	bool ending;
+	struct stream **holder; /* see stream_hold() */
+	bool over;
 };
 
 /* Takes over the client. It ends by itself with the client or the container. */
@@ -41,6 +43,12 @@ struct stream *stream_new(struct loop *loop, struct bufferevent *client,
 			  const struct stream_options *opt);
 /* Join it to the monitor in dir; when nobody listens there the stream is ended. */
 void stream_connect(struct stream *s, const char *dir);
+/*
+ * The stream does not end with the container but at stream_release(), or with the client: *holder
+ * points at it as long as it lives. So a client that sees the end finds the exit code, too.
+ */
+void stream_hold(struct stream *s, struct stream **holder);
+void stream_release(struct stream *s);
 /* Let the client read a text, as if the container had said it on stream 1 or 2. */
 void stream_say(struct stream *s, int stream, const char *text);
 void stream_end(struct stream *s);
