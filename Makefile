@@ -137,6 +137,10 @@ $B/selftests/datapath/dpctl: selftests/datapath/dpctl.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
 
+# With libFuzzer's main: scripts/fuzz sets B, CC and SANFLAGS.
+$B/fuzzers/%: selftests/fuzz/%_fuzz.c $(LIB)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-missing-prototypes -o $B/$*_fuzz $< $(LIB) $(PKG_LIBS)
+
 test-bins: $(TEST_BIN) $(FUZZERS:%.c=$B/%)
 
 unit:

@@ -10,7 +10,7 @@ check "images, on n1 only" swarm_images n1
 check "a leader and two reachable" wait_for 30 managers_are n1 3
 check "a follower lists them too" wait_for 30 nodes_ready n2 5
 check "a worker does not" refuses "Worker nodes can't be used to view or modify cluster state" d n4 node ls
-check "a wrong token" refuses "invalid join token" d n4 swarm join --token SWMTKN-1-x "$(node_ip n1):2377"
+check "a second swarm" refuses "already part of a swarm" d n4 swarm join --token SWMTKN-1-x "$(node_ip n1):2377"
 
 check "50 replicas of an image that one node has" docker service create -d --name infinite_service --replicas 50 eon01/infinite
 check "run" wait_for 120 tasks_run n1 infinite_service 50
@@ -45,6 +45,7 @@ down() { [ "$(docker node inspect -f '{{.Status.State}}' "$1")" = down ]; }
 check "it is down" wait_for 30 down n5
 check "a ready node is not removed" refuses "is not down and can't be removed" docker node rm n4
 check "n5 is removed" docker node rm n5
+check "a wrong token" refuses "invalid join token" d n5 swarm join --token SWMTKN-1-x "$(node_ip n1):2377"
 check "an old token is refused" refuses "join token" d n5 swarm join --token "$old" "$(node_ip n1):2377"
 check "n5 is inactive after that" equals inactive d n5 info -f '{{.Swarm.LocalNodeState}}'
 check "n5 joins with the new one" d n5 swarm join --token "$(docker swarm join-token -q worker)" "$(node_ip n1):2377"
