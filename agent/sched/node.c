@@ -374,7 +374,7 @@ bool snode_update(struct sched *s, struct snode *n, const Pb__Node *obj)
 		bucket_move(s, n);
 	}
 	store_unref(old);
-	return changed && n->ready;
+	return changed;
 }
 
 void snode_free(struct sched *s, struct snode *n)

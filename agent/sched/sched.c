@@ -224,6 +224,7 @@ static void on_node(struct sched *s, const Pb__Node *old, const Pb__Node *new)
 			list_del(&t->queue);
 			list_add_tail(&t->queue, &s->homeless);
 		}
+		room_on(s, n); /* a reason may count one node less */
 		snode_free(s, n);
 		return;
 	}
@@ -231,8 +232,7 @@ static void on_node(struct sched *s, const Pb__Node *old, const Pb__Node *new)
 	if (!n) {
 		n = snode_need(s, new);
 		adopt_tasks(s, new->id);
-		if (n->ready)
-			room_on(s, n);
+		room_on(s, n);
 	} else if (snode_update(s, n, new)) {
 		room_on(s, n);
 	}
@@ -303,11 +303,13 @@ static struct stask *group_first(struct group *g)
 static void set_reason(struct group *g, const size_t counts[FILTERS])
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
+	char *reason;
 
 	filter_explain(counts, &b);
+	reason = b.len ? xasprintf("no suitable node (%s)", b.data) : xstrdup("no suitable node");
+	g->news |= g->reason && strcmp(g->reason, reason);
 	free(g->reason);
-	g->reason =
-		b.len ? xasprintf("no suitable node (%s)", b.data) : xstrdup("no suitable node");
+	g->reason = reason;
 }
 
 static void tell(struct store_tx *tx, const Pb__Task *t, const char *reason)

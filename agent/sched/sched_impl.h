@@ -125,7 +125,7 @@ struct sched {
 /* node.c */
 struct snode *snode_need(struct sched *s, const Pb__Node *obj);
 void snode_free(struct sched *s, struct snode *n);
-/* Follow the object. Returns whether tasks may fit now that did not. */
+/* Follow the object. Returns whether tasks may fit now that did not, or wait for other reasons. */
 bool snode_update(struct sched *s, struct snode *n, const Pb__Node *obj);
 /* The task takes resources of the node, and counts while it is wanted there. */
 void snode_add(struct sched *s, struct snode *n, struct stask *t);

@@ -474,6 +474,29 @@ TEST_F(sched, host_ports_and_platforms_are_told_apart)
 		     store_task(w->s, "t2")->status->err);
 }
 
+TEST_F(sched, reasons_are_renewed)
+{
+	struct world *w = &self->w;
+	Pb__Node *n;
+	Pb__Task *t = task(w, "s");
+
+	put(w, node("n", 100, NULL));
+	put(w, node("m", 100, NULL));
+	t->spec->resources->reservations->nano_cpus = 200;
+	put(w, t);
+	settle(w);
+	EXPECT_STREQ("no suitable node (insufficient resources on 2 nodes)",
+		     store_task(w->s, "t0")->status->err);
+	n = pb_clone(store_node(w->s, "m"));
+	n->spec->availability = PB__NODE_SPEC__AVAILABILITY__PAUSE;
+	put(w, n);
+	settle(w);
+	settle(w);
+	EXPECT_STREQ("no suitable node (1 node not available for new tasks; "
+		     "insufficient resources on 1 node)",
+		     store_task(w->s, "t0")->status->err);
+}
+
 TEST_F(sched, preassigned_tasks_are_only_filtered)
 {
 	struct world *w = &self->w;
