@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "datapath/dp.h"
 #include "manager/swarm.h"
+#include "net/net.h"
 #include "store/store.h"
 #include "wire/pb.h"
 
@@ -17,7 +18,7 @@ static bool have_dp(struct api_call *call)
 {
 	struct err err = ERR_INIT;
 
-	if (call->engine->dp)
+	if (nets_dp(call->engine->nets))
 		return true;
 	err_set(&err, -EUNATCH, "no datapath is loaded on this node: it is part of no swarm");
 	api_reply_err(call, &err);
@@ -27,7 +28,7 @@ static bool have_dp(struct api_call *call)
 static void datapath(struct api_call *call)
 {
 	if (have_dp(call))
-		api_reply(call, 200, dp_dump(call->engine->dp));
+		api_reply(call, 200, dp_dump(nets_dp(call->engine->nets)));
 }
 
 static void flows(struct api_call *call)
@@ -42,7 +43,7 @@ static void flows(struct api_call *call)
 	     err_set(&err, -EINVAL, "invalid value for max: it is 1 to %d flows", FLOWS_MAX)))
 		api_reply_err(call, &err);
 	else
-		api_reply(call, 200, dp_dump_flows(call->engine->dp, max));
+		api_reply(call, 200, dp_dump_flows(nets_dp(call->engine->nets), max));
 }
 
 static void stats(struct api_call *call)
@@ -56,7 +57,7 @@ static void stats(struct api_call *call)
 		json_decref(list);
 		return;
 	}
-	rc = dp_stats(call->engine->dp, &st);
+	rc = dp_stats(nets_dp(call->engine->nets), &st);
 	if (rc) {
 		json_decref(list);
 		err_errno(&err, rc, "the datapath's counters cannot be read");
