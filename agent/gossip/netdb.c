@@ -492,6 +492,7 @@ static void sync_network(struct netdb *db, struct nd_network *net, uint64_t now_
 		net->next_sync_ms = NETDB_NEVER; /* until one comes */
 		return;
 	}
+	net->last_sync_ms = now_ms;
 	/* not all at the same time */
 	net->next_sync_ms = now_ms + db->c.sync_ms / 2 + rng_below(db->rng, db->c.sync_ms);
 	netdb_bulk_sync(db, &net, 1, net->members[rng_below(db->rng, net->n_members)], true,

@@ -9,6 +9,8 @@
 
 enum {
 	NETDB_SYNC_SOON_MS = 300, /* after a node came back: its networks are told first */
+	NETDB_ASK_MS = 1000,
+	NETDB_ASK_SPREAD_MS = 500,
 	NETDB_RECONNECT_MS = 1000,
 	NETDB_FRESH_MS = 10000, /* how long own news carry the network's JOIN along */
 	NETDB_FAILED_MS = 24 * 3600 * 1000,
@@ -55,7 +57,7 @@ struct nd_network {
 	size_t n_members;
 	struct map entries; /* struct nd_entry by "table\037key" */
 	struct txq own, relay;
-	uint64_t next_gossip_ms, last_gossip_ms, next_sync_ms;
+	uint64_t next_gossip_ms, last_gossip_ms, next_sync_ms, last_sync_ms;
 };
 
 struct netdb {

@@ -134,8 +134,17 @@ static bool table_event(struct netdb *db, const Nd__TableEvent *ev, bool bulk, u
 			say_again(db, net, e, now_ms);
 		return false;
 	}
-	if (!taken_part(db, ev) || (e && e->ltime >= ev->l_time))
+	if (e && e->ltime >= ev->l_time)
 		return false;
+	if (!taken_part(db, ev)) {
+		/* we have missed that its owner joined: ask soon, but the less often the more there are */
+		uint64_t again_ms = net->last_sync_ms + NETDB_ASK_MS * (1 + net->n_members / 50);
+
+		net->next_sync_ms =
+			min(net->next_sync_ms,
+			    max(now_ms, again_ms) + rng_below(db->rng, NETDB_ASK_SPREAD_MS));
+		return false;
+	}
 	if (!e) {
 		if (gone && (!bulk || ev->residual_reap_time <= 0))
 			return gone && (uint64_t)max(ev->residual_reap_time, 0) * 1000 >
