@@ -254,6 +254,24 @@ static void forget_newer(json_t *body, unsigned int version)
 		json_object_del(host, "PidsLimit");
 }
 
+/* A command is a list of strings or one string. */
+static int check_command(json_t *body, const char *name, struct err *err)
+{
+	json_t *v = json_object_get(body, name), *item;
+	size_t i;
+
+	if (!v || json_is_null(v) || json_is_string(v))
+		return 0;
+	if (json_is_array(v)) {
+		json_array_foreach (v, i, item)
+			if (!json_is_string(item))
+				break;
+		if (i == json_array_size(v))
+			return 0;
+	}
+	return err_set(err, -EINVAL, "invalid JSON: the field %s is not a list of strings", name);
+}
+
 static void create_with(struct api_call *call, json_t *body)
 {
 	const char *name = api_query(call, "name"), *platform = api_query(call, "platform");
@@ -270,6 +288,10 @@ static void create_with(struct api_call *call, json_t *body)
 			     "image with reference %s was found but does not provide the specified "
 			     "platform (%s)",
 			     json_string_value(json_object_get(body, "Image")) ?: "", platform);
+	if (!rc)
+		rc = check_command(body, "Cmd", &err);
+	if (!rc)
+		rc = check_command(body, "Entrypoint", &err);
 	if (!rc) {
 		drop_swarm_endpoints(body);
 		forget_newer(body, call->version);
