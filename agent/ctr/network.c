@@ -33,27 +33,12 @@ static void options(struct ctr *c, struct sandbox_options *o)
 	}
 }
 
-/* "Swarm" of an endpoint in the words of net/. */
+/* "Swarm" of an endpoint, as net/ has it; a new reference or NULL. */
 static json_t *swarm_part(json_t *endpoint)
 {
-	static const char *const names[][2] = {
-		{"ServiceID", "service_id"},
-		{"ServiceName", "service_name"},
-		{"TaskID", "task_id"},
-		{"TaskName", "task_name"},
-		{"VIP", "vip"},
-		{"ServiceAliases", "aliases"},
-		{"Ports", "ports"},
-	};
-	json_t *from = json_object_get(endpoint, "Swarm"), *to;
+	json_t *part = json_object_get(endpoint, "Swarm");
 
-	if (!json_is_object(from))
-		return NULL;
-	to = json_object();
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (json_object_get(from, names[i][0]))
-			json_object_set(to, names[i][1], json_object_get(from, names[i][0]));
-	return to;
+	return json_is_object(part) ? json_incref(part) : NULL;
 }
 
 static const char *or_null(const char *s)
