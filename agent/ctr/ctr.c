@@ -201,7 +201,7 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 {
 	struct ctrs *ctrs = xcalloc(1, sizeof(*ctrs));
 	_cleanup_free_ char *dir = NULL, *runs = NULL;
-	const char *runtime = str_empty(opt->runtime) ? "crun" : opt->runtime;
+	const char *runtime = str_empty(opt->runtime) ? "crun" : opt->runtime, *base;
 	struct ctr *c;
 	const char *id;
 	int rc;
@@ -223,6 +223,8 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 		log_warn("no OCI runtime %s: containers cannot be started", runtime);
 		ctrs->runtime = xstrdup(runtime);
 	}
+	base = strrchr(ctrs->runtime, '/');
+	ctrs->own_filters = !strcmp(base ? base + 1 : ctrs->runtime, "crun");
 	dir = xasprintf("%s/containers", opt->data_root);
 	runs = xasprintf("%s/ctr", opt->exec_root);
 	rc = dir_make(dir, 0710, err);
@@ -252,6 +254,7 @@ void ctrs_free(struct ctrs *ctrs)
 	struct ctr *c;
 	const char *id;
 	bool runs_some = false;
+	char *filter;
 
 	if (!ctrs)
 		return;
@@ -264,7 +267,7 @@ void ctrs_free(struct ctrs *ctrs)
 	if (!runs_some) {
 		runs = xasprintf("%s/ctr", ctrs->exec_root);
 		rmdir(runs);
-		rmdir(ctrs->rtroot);
+		dir_remove_tree(ctrs->rtroot, NULL);
 		cgroup_remove_parent(ctrs->cgroup_parent);
 	}
 	for (int i = 0; i < ctrs->n_held; i++)
@@ -272,6 +275,9 @@ void ctrs_free(struct ctrs *ctrs)
 	map_done(&ctrs->by_id);
 	map_done(&ctrs->by_name);
 	map_done(&ctrs->execs);
+	map_for_each (&ctrs->filters, id, filter)
+		free(filter);
+	map_done(&ctrs->filters);
 	json_decref(ctrs->log_opts);
 	free(ctrs->data_root);
 	free(ctrs->exec_root);

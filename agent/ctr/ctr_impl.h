@@ -25,6 +25,9 @@ struct ctrs {
 	struct map by_id, by_name;
 	struct list_head watches;
 	struct map execs; /* struct exec */
+	struct map
+		filters; /* base64 of compiled seccomp filters, by what is kept of capabilities */
+	bool own_filters; /* the runtime takes compiled ones */
 	int held[CGROUP_HELD_MAX], n_held;
 	bool closing;
 };
@@ -121,9 +124,12 @@ struct bundle {
 	json_t *config, *host, *args;
 	json_t *mounts; /* the user's, as OCI mount objects */
 	bool no_new_privileges, init;
+	/* Compiled default filter, or NULL. With want_filter, spec_make() makes it when it is not there. */
+	char *filter;
+	bool want_filter;
 };
 /* On a worker, with the root mounted: the OCI specification. */
-int spec_make(const struct bundle *b, json_t **ret, struct err *err);
+int spec_make(struct bundle *b, json_t **ret, struct err *err);
 /*
  * The process of an exec in a running container; root is the container's, for users. exec is the
  * body of its creation.
@@ -143,6 +149,8 @@ json_t *spec_resources(json_t *host);
 int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err);
 /* The kept capabilities by CapAdd, CapDrop, Privileged. -EINVAL "invalid capability: "CAP_X"". */
 int spec_caps(json_t *host, json_t **ret, struct err *err);
+/* Whether the container gets the default profile. */
+bool seccomp_is_default(json_t *host);
 /* The default profile's linux.seccomp for the capabilities kept. */
 json_t *seccomp_default(json_t *caps);
 

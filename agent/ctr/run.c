@@ -42,10 +42,10 @@ struct start {
 static void start_free(struct start *s)
 {
 	struct bundle *b = &s->b;
-	char *strings[] = {b->id,      b->root,	      b->net_dir,      b->netns,     b->pid_ns,
-			   b->ipc_ns,  b->shm,	      b->cgroups_path, b->init_path, s->dir,
-			   s->run_dir, s->layers_dir, s->rtroot,       s->runtime,   s->shim,
-			   s->log,     s->log_size,   s->log_files};
+	char *strings[] = {b->id,     b->root,	  b->net_dir,	   b->netns,	 b->pid_ns,
+			   b->ipc_ns, b->shm,	  b->cgroups_path, b->init_path, b->filter,
+			   s->dir,    s->run_dir, s->layers_dir,   s->rtroot,	 s->runtime,
+			   s->shim,   s->log,	  s->log_size,	   s->log_files};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -319,11 +319,34 @@ static void on_answer(pid_t pid, const char *why, void *arg)
 	fail(c, op, &err);
 }
 
+/* By capabilities: the profile depends on nothing else. malloc'd; NULL: no compiled filter is wanted. */
+static char *filter_key(const struct ctr *c)
+{
+	json_t *caps;
+	char *key;
+
+	if (!c->ctrs->own_filters || !seccomp_is_default(c->host) ||
+	    spec_caps(c->host, &caps, NULL))
+		return NULL;
+	key = json_dumps(caps, JSON_COMPACT);
+	json_decref(caps);
+	return key;
+}
+
+static void keep_filter(struct start *s)
+{
+	_cleanup_free_ char *key = s->b.want_filter ? filter_key(s->c) : NULL;
+
+	if (key && s->b.filter && !map_has(&s->c->ctrs->filters, key))
+		map_put(&s->c->ctrs->filters, key, xstrdup(s->b.filter));
+}
+
 static void prepared(void *arg)
 {
 	struct start *s = arg;
 	struct err err = s->err;
 
+	keep_filter(s);
 	if (!s->rc) {
 		s->c->started_ns = loop_wall_ns(); /* before it can end */
 		monitor_watch(s->c->ctrs->opt.loop, s->fd, s->shim_pid, on_held, on_answer, s);
@@ -434,6 +457,7 @@ static int join_peers(struct start *s, struct err *err)
 static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *err)
 {
 	struct start *s = xcalloc(1, sizeof(*s));
+	_cleanup_free_ char *key = NULL;
 	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
 	json_t *init = json_object_get(c->host, "Init");
 
@@ -457,6 +481,9 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 		.no_new_privileges = c->ctrs->opt.no_new_privileges,
 		.init = json_is_boolean(init) ? json_is_true(init) : c->ctrs->opt.init,
 	};
+	key = filter_key(c);
+	s->b.filter = key ? xstrdup(map_get(&c->ctrs->filters, key)) : NULL;
+	s->b.want_filter = key && !s->b.filter;
 	s->dir = xstrdup(c->dir);
 	s->run_dir = xstrdup(c->run_dir);
 	s->layers_dir = xasprintf("%s/overlay", c->ctrs->data_root);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "ctr/ctr_impl.h"
+#include "ctr/filter.h"
 #include "disk/file.h"
 
 static const char default_path[] =
@@ -302,16 +303,32 @@ static void set_hidden(json_t *linux_part, json_t *host)
 			    json_is_array(r) ? json_incref(r) : json_loads(readonly, 0, NULL));
 }
 
-static int set_seccomp(json_t *linux_part, json_t *host, json_t *caps, struct err *err)
+bool seccomp_is_default(json_t *host)
+{
+	const char *v;
+
+	return !jb(host, "Privileged") &&
+	       (!security_opt(host, "seccomp", &v) || !strcmp(v, "builtin") || !*v);
+}
+
+static int set_seccomp(struct bundle *b, json_t *linux_part, json_t *caps, struct err *err)
 {
 	json_t *profile = NULL;
 	const char *v;
 
-	if (jb(host, "Privileged"))
+	if (jb(b->host, "Privileged"))
 		return 0;
-	if (!security_opt(host, "seccomp", &v) || !strcmp(v, "builtin") || !*v)
-		profile = seccomp_default(caps);
-	else if (strcmp(v, "unconfined")) {
+	if (seccomp_is_default(b->host)) {
+		if (!b->filter) {
+			profile = seccomp_default(caps);
+			if (b->want_filter)
+				b->filter = filter_compile(profile);
+		}
+		if (b->filter) {
+			json_decref(profile);
+			profile = NULL;
+		}
+	} else if (security_opt(b->host, "seccomp", &v) && strcmp(v, "unconfined")) {
 		/* the client sends the file's content; Docker's form knows more fields than OCI's */
 		profile = json_loads(v, 0, NULL);
 		if (!json_is_object(profile)) {
@@ -331,7 +348,7 @@ static int set_seccomp(json_t *linux_part, json_t *host, json_t *caps, struct er
 	return 0;
 }
 
-static int make_linux(const struct bundle *b, json_t *caps, json_t **ret, struct err *err)
+static int make_linux(struct bundle *b, json_t *caps, json_t **ret, struct err *err)
 {
 	json_t *devices = json_array(), *rules = json_array(), *res = spec_resources(b->host), *out;
 	const char *propagation = root_propagation(b->mounts);
@@ -345,7 +362,7 @@ static int make_linux(const struct bundle *b, json_t *caps, json_t **ret, struct
 		json_object_set_new(out, "rootfsPropagation", json_string(propagation));
 	set_hidden(out, b->host);
 	if (!rc)
-		rc = set_seccomp(out, b->host, caps, err);
+		rc = set_seccomp(b, out, caps, err);
 	if (rc)
 		json_decref(out);
 	else
@@ -367,7 +384,7 @@ static void add_args(const struct bundle *b, json_t *process)
 	json_object_set_new(process, "args", args);
 }
 
-int spec_make(const struct bundle *b, json_t **ret, struct err *err)
+int spec_make(struct bundle *b, json_t **ret, struct err *err)
 {
 	const char *cwd = *js(b->config, "WorkingDir") ? js(b->config, "WorkingDir") : "/";
 	json_t *caps, *process, *linux_part, *spec;
@@ -403,6 +420,9 @@ int spec_make(const struct bundle *b, json_t **ret, struct err *err)
 			 linux_part);
 	if (strcmp(js(b->host, "UTSMode"), "host") && *js(b->config, "Hostname"))
 		json_object_set(spec, "hostname", json_object_get(b->config, "Hostname"));
+	if (b->filter)
+		json_object_set_new(spec, "annotations",
+				    json_pack("{s:s}", "run.oci.seccomp_bpf_data", b->filter));
 	*ret = spec;
 	return 0;
 }
