@@ -250,6 +250,19 @@ int rt_link_down(struct rt *rt, int index)
 	return set_flags(rt, index, 0);
 }
 
+int rt_link_no_ipv6(struct rt *rt, int index)
+{
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	struct nl_msg *msg = msg_new(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+	struct nlattr *spec = nest(msg, IFLA_AF_SPEC), *inet6 = nest(msg, AF_INET6);
+	uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
+
+	put(msg, IFLA_INET6_ADDR_GEN_MODE, &mode, 1);
+	nla_nest_end(msg, inet6);
+	nla_nest_end(msg, spec);
+	return talk(rt, msg, NULL);
+}
+
 int rt_link_set_master(struct rt *rt, int index, int master)
 {
 	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = index};

@@ -39,12 +39,17 @@ struct rt_link {
 	bool gone; /* in an event: it was removed */
 };
 
-/* -ENODEV when there is none. */
+/*
+ * -ENODEV when there is none. Also ends a change of its carrier that is under way (Linux 6.8): a
+ * link that has just come up may otherwise drop what is sent for a moment.
+ */
 int rt_link_get(struct rt *rt, const char *name, struct rt_link *ret);
 int rt_links(struct rt *rt, void (*fn)(const struct rt_link *l, void *arg), void *arg);
 int rt_link_del(struct rt *rt, const char *name);
 int rt_link_up(struct rt *rt, int index);
 int rt_link_down(struct rt *rt, int index);
+/* No IPv6 address by itself. */
+int rt_link_no_ipv6(struct rt *rt, int index);
 int rt_link_set_master(struct rt *rt, int index, int master);
 int rt_bridge_add(struct rt *rt, const char *name, const uint8_t mac[6], unsigned int mtu);
 /* Of a bridge's port: no packets to and from other isolated ports; packets may leave where they came in. */

@@ -113,6 +113,14 @@ static int make_link(struct rt *out, struct rt *in, int netns, struct netns_link
 		rc = rt_addr_add(in, peer.index, (struct in_addr){htonl(l->ip)}, l->prefix);
 	if (!rc)
 		rc = rt_link_up(in, peer.index);
+	rt_link_no_ipv6(out, host.index); /* which the kernel may lack altogether */
+	if (!rc)
+		rc = rt_link_up(out, host.index);
+	/* ready to send when this returns */
+	if (!rc)
+		rc = rt_link_get(out, l->host_if, &host);
+	if (!rc)
+		rc = rt_link_get(in, l->if_name, &peer);
 	if (!rc && l->ingress)
 		rc = ingress_routes(in, l, peer.index);
 	return rc ? err_errno(err, rc, "cannot set up the link %s", l->if_name) : 0;
@@ -190,14 +198,6 @@ static int kernel(struct netns_job *job, struct rt *out)
 	if (!rc)
 		rc = inside(job, out);
 	go_home(job->home);
-	/* the host ends come up in the node's namespace */
-	for (size_t i = 0; !rc && i < job->n_links; i++) {
-		sysctl_set("1", "ipv6/conf/%s/disable_ipv6", job->links[i].host_if);
-		rc = rt_link_up(out, job->links[i].host_index);
-		if (rc)
-			err_errno(&job->err, rc, "cannot set up the link %s",
-				  job->links[i].host_if);
-	}
 	return rc;
 }
 

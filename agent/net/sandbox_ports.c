@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/log.h"
+#include "net/conntrack.h"
 #include "net/sandbox_impl.h"
 
 uint8_t proto_number(const char *name)
@@ -158,6 +159,37 @@ static struct fw_port *fw_ports(const struct sandbox *sb, uint32_t ip)
 	return ports;
 }
 
+struct forget {
+	size_t n;
+	struct conntrack_port ports[];
+};
+
+static void forget_work(void *arg)
+{
+	struct forget *f = arg;
+
+	conntrack_forget(f->ports, f->n);
+	free(f);
+}
+
+/* UDP clients that go on sending see that the port has come or gone. */
+static void forget_flows(const struct sandbox *sb, uint32_t ip, bool gone)
+{
+	struct forget *f = xcalloc(1, sizeof(*f) + sb->n_published * sizeof(f->ports[0]));
+
+	for (size_t i = 0; i < sb->n_published; i++) {
+		const struct published *p = &sb->published[i];
+
+		if (p->proto == IPPROTO_UDP)
+			f->ports[f->n++] =
+				(struct conntrack_port){p->host_port, {htonl(ip)}, p->port, gone};
+	}
+	if (f->n)
+		loop_work(sb->nets->opt.loop, forget_work, NULL, f);
+	else
+		free(f);
+}
+
 void sandbox_ports_withdraw(struct sandbox *sb)
 {
 	_cleanup_free_ struct fw_port *ports = NULL;
@@ -166,6 +198,7 @@ void sandbox_ports_withdraw(struct sandbox *sb)
 		return;
 	ports = fw_ports(sb, sb->ports_ip);
 	firewall_ports_del(sb->nets->fw, ports, sb->n_published);
+	forget_flows(sb, sb->ports_ip, true);
 	sb->ports_ip = 0;
 }
 
@@ -183,9 +216,11 @@ int sandbox_ports_apply(struct sandbox *sb, struct err *err)
 		return 0;
 	ports = fw_ports(sb, ip);
 	rc = firewall_ports_add(sb->nets->fw, ports, sb->n_published, err);
-	if (!rc)
-		sb->ports_ip = ip;
-	return rc;
+	if (rc)
+		return rc;
+	sb->ports_ip = ip;
+	forget_flows(sb, ip, false);
+	return 0;
 }
 
 void sandbox_ports_release(struct sandbox *sb)
