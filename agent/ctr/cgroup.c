@@ -36,18 +36,39 @@ static int hold_controller(const char *name)
 	return syscall(SYS_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, 0);
 }
 
+/* Whether a controller sits on the unified hierarchy, or would as soon as another agent that
+ * holds it ends: it has a v1 hierarchy that is mounted nowhere. */
+static bool is_to_be_held(const char *name, unsigned int hierarchy, const char *unified)
+{
+	_cleanup_free_ char *path = xasprintf(CGROUP_ROOT "/%s", name);
+	size_t len = strlen(name);
+
+	for (const char *p = unified; (p = strstr(p, name)); p += len)
+		if ((p == unified || p[-1] == ' ') && (!p[len] || strchr(" \n", p[len])))
+			return true;
+	return hierarchy && access(path, F_OK);
+}
+
 int cgroup_prepare(int held[CGROUP_HELD_MAX])
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_buf_ struct buf unified = BUF_INIT, all = BUF_INIT;
 	int n = 0;
 
 	if (cgroup_is_v2() ||
-	    file_read(CGROUP_ROOT "/unified/cgroup.controllers", 4096, &text, NULL))
+	    file_read(CGROUP_ROOT "/unified/cgroup.controllers", 4096, &unified, NULL) ||
+	    file_read("/proc/cgroups", 65536, &all, NULL))
 		return 0;
-	for (char *save, *s = strtok_r(text.data, " \n", &save); s;
-	     s = strtok_r(NULL, " \n", &save)) {
-		int fd = n < CGROUP_HELD_MAX ? hold_controller(s) : -1;
+	for (char *save, *line = strtok_r(all.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		unsigned int hierarchy, n_cgroups, enabled;
+		char name[64];
+		int fd;
 
+		if (sscanf(line, "%63s %u %u %u", name, &hierarchy, &n_cgroups, &enabled) != 4 ||
+		    !enabled || n == CGROUP_HELD_MAX ||
+		    !is_to_be_held(name, hierarchy, unified.data))
+			continue;
+		fd = hold_controller(name);
 		if (fd >= 0)
 			held[n++] = fd;
 	}
