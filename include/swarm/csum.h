@@ -7,21 +7,21 @@
 
 #include "swarm/flow.h"
 
-static inline __u16 sw_csum_fold(__u32 sum)
+SW_INLINE __u16 sw_csum_fold(__u32 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (__u16)~sum;
 }
 
-static inline __u32 sw_csum_add(__u32 sum, __u32 x)
+SW_INLINE __u32 sw_csum_add(__u32 sum, __u32 x)
 {
 	sum += x;
 	return sum + (sum < x);
 }
 
 /* size is even and the data 2-byte aligned. */
-static inline __u32 sw_csum_block(__u32 sum, const void *p, __u32 size)
+SW_INLINE __u32 sw_csum_block(__u32 sum, const void *p, __u32 size)
 {
 	const __u16 *w = (const __u16 *)p;
 	__u32 i;
@@ -32,12 +32,12 @@ static inline __u32 sw_csum_block(__u32 sum, const void *p, __u32 size)
 }
 
 /* The checksum after a word of the data went from old to new (RFC 1624 eqn. 3). */
-static inline __u16 sw_csum_replace2(__u16 check, __u16 old, __u16 new_)
+SW_INLINE __u16 sw_csum_replace2(__u16 check, __u16 old, __u16 new_)
 {
 	return sw_csum_fold((__u32)(__u16)~check + (__u16)~old + new_);
 }
 
-static inline __u16 sw_csum_replace4(__u16 check, __u32 old, __u32 new_)
+SW_INLINE __u16 sw_csum_replace4(__u16 check, __u32 old, __u32 new_)
 {
 	__u32 sum = (__u16)~check;
 
@@ -50,7 +50,7 @@ static inline __u16 sw_csum_replace4(__u16 check, __u32 old, __u32 new_)
  * For the field of a UDP header over IPv4: none stays none, and a computed 0 is sent as 0xffff
  * (RFC 768). A TCP field is never looked at that way: 0 and 0xffff are equally right there.
  */
-static inline __u16 sw_csum_udp(__u16 old_check, __u16 new_check)
+SW_INLINE __u16 sw_csum_udp(__u16 old_check, __u16 new_check)
 {
 	if (!old_check)
 		return 0;

@@ -13,6 +13,13 @@
 #define SW_FORCE
 #endif
 
+/* In BPF each call costs stack, of which there are 512 bytes for all frames together. */
+#ifdef __bpf__
+#define SW_INLINE static inline __attribute__((always_inline))
+#else
+#define SW_INLINE static inline
+#endif
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define SW_BSWAP16(x) __builtin_bswap16(x)
 #define SW_BSWAP32(x) __builtin_bswap32(x)
@@ -21,22 +28,22 @@
 #define SW_BSWAP32(x) (x)
 #endif
 
-static inline __be16 sw_htons(__u16 x)
+SW_INLINE __be16 sw_htons(__u16 x)
 {
 	return (SW_FORCE __be16)SW_BSWAP16(x);
 }
 
-static inline __u16 sw_ntohs(__be16 x)
+SW_INLINE __u16 sw_ntohs(__be16 x)
 {
 	return SW_BSWAP16((SW_FORCE __u16)x);
 }
 
-static inline __be32 sw_htonl(__u32 x)
+SW_INLINE __be32 sw_htonl(__u32 x)
 {
 	return (SW_FORCE __be32)SW_BSWAP32(x);
 }
 
-static inline __u32 sw_ntohl(__be32 x)
+SW_INLINE __u32 sw_ntohl(__be32 x)
 {
 	return SW_BSWAP32((SW_FORCE __u32)x);
 }
@@ -47,7 +54,7 @@ struct sw_addr {
 };
 _Static_assert(sizeof(struct sw_addr) == 16, "addresses are 16 bytes");
 
-static inline void sw_addr_set4(struct sw_addr *a, __be32 ip4)
+SW_INLINE void sw_addr_set4(struct sw_addr *a, __be32 ip4)
 {
 	a->w[0] = 0;
 	a->w[1] = 0;
@@ -55,23 +62,23 @@ static inline void sw_addr_set4(struct sw_addr *a, __be32 ip4)
 	a->w[3] = ip4;
 }
 
-static inline int sw_addr_is4(const struct sw_addr *a)
+SW_INLINE int sw_addr_is4(const struct sw_addr *a)
 {
 	return !a->w[0] && !a->w[1] && a->w[2] == sw_htonl(0xffff);
 }
 
-static inline int sw_addr_eq(const struct sw_addr *a, const struct sw_addr *b)
+SW_INLINE int sw_addr_eq(const struct sw_addr *a, const struct sw_addr *b)
 {
 	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
 }
 
-static inline int sw_addr_is_set(const struct sw_addr *a)
+SW_INLINE int sw_addr_is_set(const struct sw_addr *a)
 {
 	return a->w[0] || a->w[1] || a->w[2] || a->w[3];
 }
 
 /* 127.0.0.0/8 in host byte order. */
-static inline int sw_is_loopback4(__be32 ip4)
+SW_INLINE int sw_is_loopback4(__be32 ip4)
 {
 	return sw_ntohl(ip4) >> 24 == 127;
 }
@@ -86,7 +93,7 @@ static inline int sw_is_loopback4(__be32 ip4)
 #define SW_MAC_ADDR 0x42
 #define SW_MAC_ENTRY 0x43
 
-static inline void sw_mac4(__u8 mac[6], __u8 kind, __be32 ip4)
+SW_INLINE void sw_mac4(__u8 mac[6], __u8 kind, __be32 ip4)
 {
 	__u32 a = sw_ntohl(ip4);
 
@@ -99,7 +106,7 @@ static inline void sw_mac4(__u8 mac[6], __u8 kind, __be32 ip4)
 }
 
 /* The address that a MAC of sw_mac4() names, or 0. */
-static inline __be32 sw_mac4_addr(const __u8 mac[6])
+SW_INLINE __be32 sw_mac4_addr(const __u8 mac[6])
 {
 	if (mac[0] != SW_MAC_LOCAL || (mac[1] != SW_MAC_ADDR && mac[1] != SW_MAC_ENTRY))
 		return 0;
@@ -124,7 +131,7 @@ struct sw_flow_key {
 };
 _Static_assert(sizeof(struct sw_flow_key) == 44, "no padding");
 
-static inline void sw_flow_reverse(struct sw_flow_key *dst, const struct sw_flow_key *src)
+SW_INLINE void sw_flow_reverse(struct sw_flow_key *dst, const struct sw_flow_key *src)
 {
 	dst->src = src->dst;
 	dst->dst = src->src;

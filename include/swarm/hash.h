@@ -8,7 +8,7 @@
 
 #include "swarm/flow.h"
 
-static inline __u32 sw_mix(__u32 h, __u32 x)
+SW_INLINE __u32 sw_mix(__u32 h, __u32 x)
 {
 	x *= 0xcc9e2d51U;
 	x = x << 15 | x >> 17;
@@ -17,7 +17,7 @@ static inline __u32 sw_mix(__u32 h, __u32 x)
 	return h * 5 + 0xe6546b64U;
 }
 
-static inline __u32 sw_finish(__u32 h)
+SW_INLINE __u32 sw_finish(__u32 h)
 {
 	h ^= h >> 16;
 	h *= 0x85ebca6bU;
@@ -26,7 +26,7 @@ static inline __u32 sw_finish(__u32 h)
 	return h ^ h >> 16;
 }
 
-static inline __u32 sw_hash_addr(const struct sw_addr *a, __u32 seed)
+SW_INLINE __u32 sw_hash_addr(const struct sw_addr *a, __u32 seed)
 {
 	__u32 h = seed;
 
@@ -38,7 +38,7 @@ static inline __u32 sw_hash_addr(const struct sw_addr *a, __u32 seed)
 }
 
 /* Of addresses, ports and protocol; neither VNI nor direction count. */
-static inline __u32 sw_hash_flow(const struct sw_flow_key *k)
+SW_INLINE __u32 sw_hash_flow(const struct sw_flow_key *k)
 {
 	__u32 h = 0x5377724dU;
 

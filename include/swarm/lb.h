@@ -14,7 +14,7 @@
 #define SW_LB_SIZE_MAX 16381
 
 /* A table has about a hundred slots for each backend, so that shares differ by few percent. */
-static inline __u32 sw_lb_size(__u32 n_backends)
+SW_INLINE __u32 sw_lb_size(__u32 n_backends)
 {
 	if (n_backends <= 16)
 		return SW_LB_SIZE_MIN;
@@ -29,7 +29,7 @@ struct sw_lb_backend {
 };
 
 /* Order in which backends are handed to sw_lb_fill(): by address. <0, 0, >0. */
-static inline int sw_lb_compare(const struct sw_addr *a, const struct sw_addr *b)
+SW_INLINE int sw_lb_compare(const struct sw_addr *a, const struct sw_addr *b)
 {
 	int i;
 
@@ -46,7 +46,7 @@ static inline int sw_lb_compare(const struct sw_addr *a, const struct sw_addr *b
  * turn whenever its credit, which grows by its weight each round, reaches the greatest weight.
  * n is at least 1 and below SW_LB_FREE, size is one of the primes above and at least n.
  */
-static inline void sw_lb_fill(struct sw_lb_backend *b, __u32 n, __u16 *table, __u32 size)
+SW_INLINE void sw_lb_fill(struct sw_lb_backend *b, __u32 n, __u16 *table, __u32 size)
 {
 	__u32 i, filled = 0, most = 1;
 

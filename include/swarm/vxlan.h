@@ -38,14 +38,14 @@ _Static_assert(sizeof(struct sw_encap) == 50, "outer headers without Ethernet");
 #define SW_ENCAP_SIZE 50
 
 /* Spread over the dynamic ports, so that the underlay's ECMP and RSS see flows. */
-static inline __be16 sw_vxlan_sport(__u32 hash)
+SW_INLINE __be16 sw_vxlan_sport(__u32 hash)
 {
 	return sw_htons(0xc000 | (hash & 0x3fff));
 }
 
 /* len is that of the inner IP packet. The inner MACs stay to the caller. */
-static inline void sw_encap_fill(struct sw_encap *e, __be32 saddr, __be32 daddr, __be16 dport,
-				 __u32 vni, __u32 len, __u8 tos, __u32 hash)
+SW_INLINE void sw_encap_fill(struct sw_encap *e, __be32 saddr, __be32 daddr, __be16 dport,
+			     __u32 vni, __u32 len, __u8 tos, __u32 hash)
 {
 	__u32 sum;
 
