@@ -24,7 +24,7 @@ check "two tasks run" wait_for 30 tasks_run n1 infinite_service 2
 check "a published service" docker service create -d --name web --replicas 3 --publish 8080:80 web
 check "its tasks run" wait_for 60 tasks_run n1 web 3
 check "it answers another host" wait_for 30 web_answers n1 8080
-check "with the client's address" says " 10.77.0.2" web_answers n1 8080
+check "with the client's address" says "10.77.0.2" web_answers n1 8080
 check "it answers the node itself" in_ns n1 curl -sf -m 5 "http://$ip:8080/cgi-bin/id"
 check "also at 127.0.0.1" in_ns n1 curl -sf -m 5 http://127.0.0.1:8080/cgi-bin/id
 
