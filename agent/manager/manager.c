@@ -244,6 +244,13 @@ static bool leads_now(void *arg)
 	return m->leads;
 }
 
+static void serve_tunnel(int fd, void *arg)
+{
+	struct manager *m = arg;
+
+	m->opt.serve(fd, m->opt.arg);
+}
+
 /* --- changes of the store that concern this manager --- */
 
 static void on_store(const struct store_event *ev, void *arg)
@@ -295,7 +302,7 @@ static int make_services(struct manager *m, struct err *err)
 	m->ca = ca_server_new(&env);
 	m->dispatcher = dispatcher_new(&env);
 	m->logs = logbroker_new(&env);
-	m->tunnel = tunnel_server_new(m->opt.loop, m->grpc, leads_now, m->opt.serve, m->opt.arg);
+	m->tunnel = tunnel_server_new(m->opt.loop, m->grpc, leads_now, serve_tunnel, m);
 	fd = address_listen(m->opt.listen_addr, err);
 	if (fd < 0)
 		return fd;
