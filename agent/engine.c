@@ -193,10 +193,11 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 		rc = open_nets(e, err);
 	if (!rc)
 		rc = open_ctrs(e, err);
-	if (!rc)
-		rc = open_swarm(e, err);
+	/* what no container uses goes before the swarm makes its own */
 	if (!rc)
 		nets_sweep(e->nets);
+	if (!rc)
+		rc = open_swarm(e, err);
 	if (rc)
 		engine_close(e);
 	return rc;
