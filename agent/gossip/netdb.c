@@ -271,17 +271,16 @@ const void *netdb_get(const struct netdb *db, const char *network_id, const char
 	return e->value;
 }
 
-void netdb_replay(struct netdb *db, const char *network_id)
+void netdb_replay(struct netdb *db, const char *owner)
 {
-	struct nd_network *net = map_get(&db->networks, network_id);
+	struct nd_network *net;
 	struct nd_entry *e;
-	const char *key;
+	const char *id, *key;
 
-	if (!net)
-		return;
-	map_for_each (&net->entries, key, e)
-		if (!e->deleted && !streq(e->owner, db->c.name))
-			netdb_tell(db, net, e);
+	map_for_each (&db->networks, id, net)
+		map_for_each (&net->entries, key, e)
+			if (!e->deleted && streq(e->owner, owner))
+				netdb_tell(db, net, e);
 }
 
 /* --- networks --- */

@@ -64,8 +64,8 @@ void netdb_del(struct netdb *db, const char *network_id, const char *table, cons
 /* This node leaves the swarm. */
 void netdb_bye(struct netdb *db, uint64_t now_ms);
 
-/* Entries that other nodes own: told by changed() again, for one who comes late. */
-void netdb_replay(struct netdb *db, const char *network_id);
+/* The entries of another node in all networks: told by changed() again. */
+void netdb_replay(struct netdb *db, const char *owner);
 /* Entries of the network that live, own ones too. */
 size_t netdb_len(const struct netdb *db, const char *network_id);
 /* Value or NULL. */

@@ -46,7 +46,8 @@ static int64_t cores(void)
 {
 	cpu_set_t set;
 
-	return sched_getaffinity(0, sizeof(set), &set) ? sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
+	return sched_getaffinity(0, sizeof(set), &set) ? sysconf(_SC_NPROCESSORS_ONLN)
+						       : CPU_COUNT(&set);
 }
 
 static Pb__NodeTLSInfo *tls_info(const char *roots, const char *cert)
@@ -73,8 +74,9 @@ static Pb__NodeTLSInfo *tls_info(const char *roots, const char *cert)
 Pb__NodeDescription *node_describe(const struct describe_options *opt)
 {
 	static const char *const plugins[][2] = {
-		{"Log", "json-file"}, {"Log", "local"},	  {"Log", "none"},    {"Network", "bridge"},
-		{"Network", "host"},  {"Network", "null"}, {"Network", "overlay"}, {"Volume", "local"},
+		{"Log", "json-file"},	{"Log", "local"},    {"Log", "none"},
+		{"Network", "bridge"},	{"Network", "host"}, {"Network", "null"},
+		{"Network", "overlay"}, {"Volume", "local"},
 	};
 	Pb__NodeDescription *d = pb_new(pb__node_description);
 	struct utsname uts;
@@ -94,12 +96,13 @@ Pb__NodeDescription *node_describe(const struct describe_options *opt)
 	d->resources->nano_cpus = cores() * 1000000000;
 	if (!sysinfo(&info))
 		d->resources->memory_bytes = (int64_t)info.totalram * info.mem_unit;
-	json_array_foreach(opt->generic, i, value)
+	json_array_foreach (opt->generic, i, value)
 		add_generic(d->resources, json_string_value(value));
 	d->engine = pb_new(pb__engine_description);
 	pb_set_str(&d->engine->engine_version, SWARM_VERSION);
-	json_object_foreach((json_t *)opt->labels, key, value)
-		pb_set_label(&d->engine->n_labels, &d->engine->labels, key, json_string_value(value));
+	json_object_foreach ((json_t *)opt->labels, key, value)
+		pb_set_label(&d->engine->n_labels, &d->engine->labels, key,
+			     json_string_value(value));
 	for (i = 0; i < ARRAY_SIZE(plugins); i++)
 		add_plugin(d->engine, plugins[i][0], plugins[i][1]);
 	if (opt->roots && opt->cert)

@@ -10,10 +10,10 @@
 #include "wire/types.pb-c.h"
 
 struct describe_options {
-	const char *hostname;		/* NULL: this machine's */
-	const json_t *labels;		/* object of strings: --label; may be NULL */
-	const json_t *generic;		/* array of "KIND=VALUE": --node-generic-resource; may be NULL */
-	const char *roots, *cert;	/* PEM, for tls_info; may be NULL */
+	const char *hostname; /* NULL: this machine's */
+	const json_t *labels; /* object of strings: --label; may be NULL */
+	const json_t *generic; /* array of "KIND=VALUE": --node-generic-resource; may be NULL */
+	const char *roots, *cert; /* PEM, for tls_info; may be NULL */
 };
 
 /* The caller's, for pb_free(). */

@@ -43,5 +43,5 @@ void gossipd_set_keys(struct gossipd *g, Pb__EncryptionKey *const *keys, size_t 
 void gossipd_set_seeds(struct gossipd *g, Pb__WeightedPeer *const *managers, size_t n);
 /* Members alive, this node included. */
 size_t gossipd_size(const struct gossipd *g);
-/* The addresses of other members alive: start with *pos = 0; NULL at the end. */
-const char *gossipd_next(const struct gossipd *g, size_t *pos);
+/* The addresses of other members alive, valid until the next call: start with *pos = 0; NULL at the end. */
+const char *gossipd_next(struct gossipd *g, size_t *pos);
