@@ -399,17 +399,43 @@ static void on_connected(struct h2_conn *conn)
 	flush(conn);
 }
 
-static bool is_silence(int error)
+/* The kernel gave the connection up for want of acknowledgements, rather than on the peer's word. */
+static bool is_silent(struct h2_conn *conn)
 {
-	return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
-	       error == ENETDOWN;
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	return conn->ready &&
+	       !getsockopt(bufferevent_getfd(conn->bev), IPPROTO_TCP, TCP_INFO, &info, &size) &&
+	       info.tcpi_last_ack_recv >= SILENT_MS * 3 / 4;
+}
+
+/* libevent shows a connection that is refused or broken off as the end of the stream. */
+static void why_closed(struct h2_conn *conn, short what, int sock_err)
+{
+	bool tls = bufferevent_get_openssl_error(conn->bev) ||
+		   SSL_get_verify_result(conn->ssl) != X509_V_OK;
+	bool told = sock_err && sock_err != EAGAIN && sock_err != EINPROGRESS;
+	struct err err = ERR_INIT;
+
+	conn->silent = is_silent(conn);
+	if (conn->silent) {
+		kill_conn(conn, "the peer's machine does not answer");
+	} else if (told && !tls && (what & BEV_EVENT_ERROR || !conn->ready)) {
+		kill_conn(conn, strerror(sock_err));
+	} else if (!conn->ready) {
+		tls_error(conn->ssl, &err, "the TLS handshake failed");
+		kill_conn(conn, err.msg);
+	} else {
+		kill_conn(conn, "the connection was closed by the peer");
+	}
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct h2_conn *conn = arg;
-	struct err err = ERR_INIT;
 
+	(void)bev;
 	h2_conn_enter(conn);
 	if (what & BEV_EVENT_CONNECTED) {
 		if (!conn->ready && !conn->dead)
@@ -417,19 +443,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	} else if (what & BEV_EVENT_TIMEOUT) {
 		kill_conn(conn, "the peer takes nothing any more");
 	} else {
-		int sock_err = EVUTIL_SOCKET_ERROR();
-		unsigned long e = bufferevent_get_openssl_error(bev);
-
-		if (what & BEV_EVENT_ERROR && sock_err && !e &&
-		    SSL_get_verify_result(conn->ssl) == X509_V_OK) {
-			conn->silent = conn->ready && is_silence(sock_err);
-			kill_conn(conn, strerror(sock_err));
-		} else if (!conn->ready) {
-			tls_error(conn->ssl, &err, "the TLS handshake failed");
-			kill_conn(conn, err.msg);
-		} else {
-			kill_conn(conn, "the connection was closed by the peer");
-		}
+		why_closed(conn, what, EVUTIL_SOCKET_ERROR());
 	}
 	h2_conn_leave(conn);
 }
