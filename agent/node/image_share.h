@@ -3,12 +3,10 @@
  * Images from the other nodes of the swarm, for those that no registry has: asked for by name or
  * digest over mutual TLS with the node certificates, on gossip's TCP port.
  *
- * The asker opens TLS and sends one line of JSON, {"image": "name or digest"}; the answer is one
- * line, {"id", "config", "layers": […], "sizes": […], "refs", "digests"} or {"error"}; then blobs
- * are asked for one by one with {"blob": digest} and come as {"size"} and their bytes. Every blob
- * is checked against its digest. A node serves a few askers at once and tells others {"busy"};
- * nodes that have fetched an image serve it in turn. All calls on the loop's thread; each
- * connection has a thread of its own.
+ * The asker opens TLS and sends one line of JSON, {"image": "name or digest"}. The answer is one
+ * line, {"id": …} followed by the image's archive (docker save's) until the end of the stream, or
+ * {"error": …}, or {"busy": true}: a node serves a few askers at once, and nodes that have fetched
+ * an image serve it in turn. Loading checks every digest. All calls on the loop's thread.
  */
 #pragma once
 

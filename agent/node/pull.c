@@ -7,8 +7,6 @@
 #include "node/image_share.h"
 #include "node/worker_impl.h"
 
-#pragma weak image_share_fetch
-
 struct pull {
 	struct worker *w; /* NULL: closed meanwhile */
 	char *ref, *auth;

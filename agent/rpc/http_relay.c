@@ -39,5 +39,5 @@ void http_relay(struct http_req *req, int fd, const char *body, size_t len)
 	bufferevent_write(server, head.data, head.len);
 	if (body)
 		bufferevent_write(server, body, len);
-	relay_start(client, server);
+	relay_start(client, server, NULL, NULL);
 }

@@ -16,12 +16,16 @@ struct relay {
 		struct side *other;
 		bool ended; /* has sent all it will */
 	} side[2];
+	void (*done)(void *arg);
+	void *arg;
 };
 
 static void relay_free(struct relay *r)
 {
 	bufferevent_free(r->side[0].bev);
 	bufferevent_free(r->side[1].bev);
+	if (r->done)
+		r->done(r->arg);
 	free(r);
 }
 
@@ -74,10 +78,12 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		http_hijack_shutdown(s->other->bev);
 }
 
-void relay_start(struct bufferevent *a, struct bufferevent *b)
+void relay_start(struct bufferevent *a, struct bufferevent *b, void (*done)(void *arg), void *arg)
 {
 	struct relay *r = xcalloc(1, sizeof(*r));
 
+	r->done = done;
+	r->arg = arg;
 	r->side[0] = (struct side){r, a, &r->side[1], false};
 	r->side[1] = (struct side){r, b, &r->side[0], false};
 	for (int i = 0; i < 2; i++) {

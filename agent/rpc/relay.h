@@ -6,6 +6,7 @@ struct bufferevent;
 
 /*
  * Takes both over. A half close is passed on; an error or the second end closes both. What is
- * buffered is bounded: a side that does not read holds the other back.
+ * buffered is bounded: a side that does not read holds the other back. done (may be NULL) is called
+ * when both are closed.
  */
-void relay_start(struct bufferevent *a, struct bufferevent *b);
+void relay_start(struct bufferevent *a, struct bufferevent *b, void (*done)(void *arg), void *arg);
