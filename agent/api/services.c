@@ -68,13 +68,8 @@ static json_t *status_json(struct store *store, const Pb__Service *s)
 			desired += t->desired_state <= PB__TASK_STATE__COMPLETE &&
 				   state != PB__TASK_STATE__COMPLETE;
 	}
-	if (s->spec->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED_JOB) {
-		const Pb__ReplicatedJob *j = s->spec->replicated_job;
-		uint64_t left =
-			j->total_completions > completed ? j->total_completions - completed : 0;
-
-		desired = min(j->max_concurrent, left);
-	}
+	if (s->spec->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED_JOB)
+		desired = s->spec->replicated_job->max_concurrent;
 	return json_pack("{s:I, s:I, s:I}", "RunningTasks", (json_int_t)running, "DesiredTasks",
 			 (json_int_t)desired, "CompletedTasks", (json_int_t)completed);
 }

@@ -121,8 +121,7 @@ static bool matches(struct store *s, const struct query *q, const Pb__Task *t)
 		return false;
 	if (!filters_has(q->f, "label"))
 		return true;
-	labels = json_write(&json_annotations,
-			    t->annotations ? t->annotations : t->service_annotations);
+	labels = json_write(&json_annotations, t->service_annotations);
 	ok = filters_match_labels(q->f, "label", json_object_get(labels, "Labels"));
 	json_decref(labels);
 	return ok;
