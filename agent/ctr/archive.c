@@ -191,12 +191,11 @@ static void job_refused(void *arg)
 static struct job *job_new(struct ctr *c, const char *path, int (*run)(struct job *), void *arg)
 {
 	struct job *j = xcalloc(1, sizeof(*j));
-	bool running = ctr_running(c) && c->pidfd >= 0 && !c->busy;
 
 	j->c = c;
 	snprintf(j->id, sizeof(j->id), "%.12s", c->id);
 	j->loop = c->ctrs->opt.loop;
-	j->pidfd = running ? fcntl(c->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+	j->pidfd = -1;
 	j->root = xasprintf("%s/merged", c->dir);
 	j->dir = xstrdup(c->dir);
 	j->layers_dir = xasprintf("%s/overlay", c->ctrs->data_root);
@@ -217,24 +216,30 @@ static struct job *job_new(struct ctr *c, const char *path, int (*run)(struct jo
 	return j;
 }
 
+/* The container is not busy now. */
+static void job_begin(struct ctr *c, const struct err *err, void *arg)
+{
+	struct job *j = arg;
+
+	if (err)
+		j->err = *err;
+	else if (ctr_running(c) && c->pidfd >= 0)
+		j->pidfd = fcntl(c->pidfd, F_DUPFD_CLOEXEC, 3);
+	else if (!c->image)
+		err_set(&j->err, -ENOENT, "the image of container %s is gone", c->name);
+	if (j->err.code) {
+		loop_defer(j->loop, job_refused, j);
+		return;
+	}
+	/* nothing else may mount its root meanwhile */
+	if (j->pidfd < 0)
+		c->busy = j->held = true;
+	loop_thread(j->loop, job_work, job_done, j);
+}
+
 static void job_go(struct job *j)
 {
-	struct ctr *c = j->c;
-
-	if (j->pidfd < 0) {
-		if (c->busy)
-			err_set(&j->err, -EBUSY,
-				"container %s is being started, stopped or removed: try again",
-				c->name);
-		else if (!c->image)
-			err_set(&j->err, -ENOENT, "the image of container %s is gone", c->name);
-		if (j->err.code) {
-			loop_defer(j->loop, job_refused, j);
-			return;
-		}
-		c->busy = j->held = true;
-	}
-	loop_thread(j->loop, job_work, job_done, j);
+	ctr_when_idle(j->c, job_begin, j);
 }
 
 static int job_pipe(struct job *j)

@@ -626,6 +626,44 @@ static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 	return rc;
 }
 
+static struct mount_point *copy_mount(struct ctr *c, const struct mount_point *from)
+{
+	struct mount_point *m = add_mount(c, from->type, from->target);
+
+	m->name = xstrdup(from->name);
+	m->source = xstrdup(from->source);
+	m->mode = xstrdup(from->mode);
+	m->propagation = xstrdup(from->propagation);
+	m->rw = from->rw;
+	m->no_copy = from->no_copy;
+	return m;
+}
+
+/* "container[:ro|rw]": its binds and volumes, where there is nothing else yet. */
+static int add_volumes_from(struct ctr *c, const char *spec, struct err *err)
+{
+	_cleanup_free_ char *name = xstrdup(spec);
+	char *mode = strchr(name, ':');
+	struct ctr *from;
+
+	if (mode)
+		*mode++ = 0;
+	if (mode && strcmp(mode, "ro") && strcmp(mode, "rw") && strcmp(mode, "z") &&
+	    strcmp(mode, "Z"))
+		return err_set(err, -EINVAL, "invalid mode for volumes-from: %s", mode);
+	from = ctr_find(c->ctrs, name, err);
+	if (!from)
+		return err ? err->code : -ENOENT;
+	for (size_t i = 0; i < from->n_mounts; i++) {
+		if (!strcmp(from->mounts[i].type, "tmpfs") || find_mount(c, from->mounts[i].target))
+			continue;
+		if (!copy_mount(c, &from->mounts[i])->rw)
+			continue;
+		c->mounts[c->n_mounts - 1].rw = !mode || strcmp(mode, "ro");
+	}
+	return 0;
+}
+
 int ctr_make_mounts(struct ctr *c, struct err *err)
 {
 	json_t *v;
@@ -644,6 +682,8 @@ int ctr_make_mounts(struct ctr *c, struct err *err)
 		if (!rc && !find_mount(c, target))
 			add_mount(c, "tmpfs", target)->options = xstrdup(json_string_value(v));
 	}
+	json_array_foreach (json_object_get(c->host, "VolumesFrom"), i, v)
+		rc = rc ? rc : add_volumes_from(c, json_string_value(v), err);
 	json_object_foreach (json_object_get(c->config, "Volumes"), target, v) {
 		struct mount_point *m;
 

@@ -177,7 +177,7 @@ static inline bool jb(json_t *o, const char *key)
 /* A call that ends in a ctr_done. */
 struct ctr_op {
 	struct list_head node;
-	enum ctr_op_kind { OP_START, OP_STOP, OP_RESTART, OP_REMOVE } kind;
+	enum ctr_op_kind { OP_START, OP_STOP, OP_RESTART, OP_REMOVE, OP_CALL } kind;
 	struct ctr *c;
 	ctr_done done; /* may be NULL */
 	void *arg;
@@ -187,6 +187,8 @@ struct ctr_op {
 };
 /* Do it, or once the container is no more busy. */
 void ctr_op_run(struct ctr_op *op);
+/* Call fn once the container is not busy, perhaps at once; with an error when it is removed before. */
+void ctr_when_idle(struct ctr *c, ctr_done fn, void *arg);
 /* It ends here: calls done from the loop. err NULL: well. */
 void ctr_op_end(struct ctr_op *op, const struct err *err);
 /* Forget all that waits; nobody is told. */

@@ -336,6 +336,10 @@ void ctr_op_run(struct ctr_op *op)
 	case OP_REMOVE:
 		do_remove(op);
 		return;
+	case OP_CALL:
+		op->done(c, NULL, op->arg);
+		op_free(op);
+		return;
 	}
 }
 
@@ -364,6 +368,11 @@ static struct ctr_op *op_new(struct ctr *c, enum ctr_op_kind kind, ctr_done done
 	op->done = done;
 	op->arg = arg;
 	return op;
+}
+
+void ctr_when_idle(struct ctr *c, ctr_done fn, void *arg)
+{
+	ctr_op_run(op_new(c, OP_CALL, fn, arg));
 }
 
 void ctr_start(struct ctr *c, ctr_done done, void *arg)

@@ -194,9 +194,11 @@ static json_t *make_mounts(const struct bundle *b)
 	json_array_append_new(out,
 			      mount("/sys/fs/cgroup", "cgroup", "cgroup",
 				    privileged ? "nosuid,noexec,nodev" : "ro,nosuid,noexec,nodev"));
-	json_array_append_new(
-		out, host_ipc ? mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind")
-			      : mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"));
+	if (!host_ipc)
+		json_array_append_new(
+			out, mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"));
+	else if (!access("/dev/mqueue", F_OK))
+		json_array_append_new(out, mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind"));
 	if (host_ipc)
 		json_array_append_new(out, mount("/dev/shm", "bind", "/dev/shm", "rbind"));
 	else if (b->shm)

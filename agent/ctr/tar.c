@@ -32,8 +32,6 @@ static struct archive *writer(int fd)
 	struct archive *a = archive_write_new();
 
 	archive_write_set_format_pax_restricted(a);
-	/* names are bytes: nothing is to be converted */
-	archive_write_set_options(a, "hdrcharset=BINARY");
 	archive_write_set_bytes_in_last_block(a, 1);
 	archive_write_open_fd(a, fd);
 	return a;

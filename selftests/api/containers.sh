@@ -194,6 +194,11 @@ run -d --name peer --ipc shareable alpine sleep 1000 > /dev/null
 check "a peer's processes" says "sleep 1000" run --rm --pid container:peer alpine ps
 check "a peer's memory" equals shared sh -c "docker -H unix://$(node_sock n1) exec peer sh -c 'echo shared > /dev/shm/x'; docker -H unix://$(node_sock n1) run --rm --network none --ipc container:peer alpine cat /dev/shm/x"
 docker rm -f peer > /dev/null
+check "the node's namespaces" says "$(in_ns n1 hostname)" run --rm --uts host --pid host --ipc host alpine hostname
+run -d --name from -v kept:/kept alpine sh -c 'echo x > /kept/f; sleep 1000' > /dev/null
+check "another one's volumes" equals x run --rm --volumes-from from:ro alpine sh -c 'while ! cat /kept/f; do sleep 0.1; done 2> /dev/null'
+check "and read-only" refuses "Read-only file system" run --rm --volumes-from from:ro alpine touch /kept/g
+docker rm -f from > /dev/null
 
 # -- restart policies
 run -d --name flaky --restart on-failure:2 alpine sh -c 'exit 4' > /dev/null
