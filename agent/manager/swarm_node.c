@@ -7,6 +7,8 @@
 #include "manager/swarm_impl.h"
 #include "net/net.h"
 #include "node/describe.h"
+#include "node/gossipd.h"
+#include "node/image_share.h"
 #include "node/logs.h"
 #include "node/session.h"
 #include "node/worker.h"
@@ -95,6 +97,7 @@ static void take_managers(struct swarm *s, const Pb__SessionMessage *msg)
 	}
 	if (swarm_settings_managers(&s->state, s->dir, list, &err))
 		log_error("swarm: %s", err.msg);
+	gossipd_set_seeds(s->gossip, msg->managers, msg->n_managers);
 }
 
 /* Another root bundle than ours, that our own certificate still verifies against. */
@@ -122,7 +125,8 @@ static void take_roots(struct swarm *s, const ProtobufCBinaryData *bundle)
 /* Without it the node still runs what needs no overlay network. */
 static void start_datapath(struct swarm *s)
 {
-	const char *addr = str_empty(s->state.addr.data_path) ? s->advertise_ip : s->state.addr.data_path;
+	const char *addr =
+		str_empty(s->state.addr.data_path) ? s->advertise_ip : s->state.addr.data_path;
 	struct err err = ERR_INIT;
 
 	if (s->opt.nets && nets_swarm_begin(s->opt.nets, addr, s->vxlan_port, &err))
@@ -151,9 +155,76 @@ static void on_message(const Pb__SessionMessage *msg, void *arg)
 	struct swarm *s = arg;
 
 	take_managers(s, msg);
+	if (msg->n_network_bootstrap_keys)
+		gossipd_set_keys(s->gossip, msg->network_bootstrap_keys,
+				 msg->n_network_bootstrap_keys);
 	take_roots(s, &msg->root_ca);
 	if (msg->node)
 		take_node(s, msg->node);
+}
+
+/* --- gossip and images --- */
+
+static void on_member(const char *addr, bool alive, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->manager)
+		manager_node_suspect(s->manager, addr, alive);
+	worker_set_cluster_size(s->worker, gossipd_size(s->gossip));
+}
+
+static void on_tls(int fd, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->share)
+		image_share_accept(s->share, fd);
+	else
+		close(fd);
+}
+
+static const char *share_peers(size_t *pos, void *arg)
+{
+	struct swarm *s = arg;
+
+	return gossipd_next(s->gossip, pos);
+}
+
+static struct tls *share_tls(void *arg)
+{
+	struct swarm *s = arg;
+
+	return s->tls;
+}
+
+static int start_gossip(struct swarm *s, struct err *err)
+{
+	struct gossipd_options gopt = {
+		.loop = s->opt.loop,
+		.rng = s->opt.rng,
+		.nets = s->opt.nets,
+		.advertise_addr = s->advertise_ip,
+		.data_path_addr = s->state.addr.data_path,
+		.on_member = on_member,
+		.on_tls = on_tls,
+		.arg = s,
+	};
+	struct image_share_options iopt = {
+		.loop = s->opt.loop,
+		.rng = s->opt.rng,
+		.images = s->opt.images,
+		.peers = share_peers,
+		.tls = share_tls,
+		.arg = s,
+	};
+	int rc = gossipd_open(&gopt, &s->gossip, err);
+
+	if (rc)
+		return rc;
+	s->share = image_share_new(&iopt);
+	worker_set_share(s->worker, s->share);
+	return 0;
 }
 
 /* --- start and stop --- */
@@ -208,6 +279,9 @@ int swarm_node_start(struct swarm *s, struct err *err)
 	if (rc)
 		return rc;
 	worker_set_node(s->worker, s->node_id, NULL);
+	rc = start_gossip(s, err);
+	if (rc)
+		return rc;
 	if (!s->manager && s->cert_manager)
 		sopt.remote = s->state.remote; /* its own listener is not up yet */
 	sopt.worker = s->worker;
@@ -221,7 +295,10 @@ void swarm_node_stop(struct swarm *s, bool leave)
 {
 	node_logs_free(steal_ptr(s->logs));
 	session_free(steal_ptr(s->session));
-	(void)leave;
+	if (s->worker)
+		worker_set_share(s->worker, NULL);
+	image_share_free(steal_ptr(s->share));
+	gossipd_close(steal_ptr(s->gossip), leave);
 	worker_close(steal_ptr(s->worker));
 	if (leave && s->opt.nets)
 		nets_swarm_end(s->opt.nets);
