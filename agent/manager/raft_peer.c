@@ -113,6 +113,8 @@ static void went_wrong(struct peer *p, enum grpc_status status, const char *text
 	if (status == GRPC_DEADLINE_EXCEEDED && p->ok_ms + SEND_TIMEOUT_MS < loop_now_ms())
 		grpc_channel_refresh(p->ch);
 	raftd_unreachable(p->rpc->raftd, p->id);
+	if (status == GRPC_UNAVAILABLE)
+		raftd_lost(p->rpc->raftd, p->id);
 }
 
 static void on_sent(enum grpc_status status, const char *text, const void *reply, void *arg)

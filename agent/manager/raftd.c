@@ -385,6 +385,14 @@ void raftd_unreachable(struct raftd *r, uint64_t raft_id)
 	set_reachable(r, raft_id, false);
 }
 
+void raftd_lost(struct raftd *r, uint64_t raft_id)
+{
+	struct raft_event ev = {.type = RAFT_LOST, .member = raft_id};
+
+	if (r->raft && !r->failed && raftd_member_fine(r, raft_id))
+		raftd_step(r, &ev);
+}
+
 void raftd_reachable(struct raftd *r, uint64_t raft_id)
 {
 	set_reachable(r, raft_id, true);

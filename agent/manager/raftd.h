@@ -146,6 +146,8 @@ void raftd_set_transport(struct raftd *r, const struct raftd_transport *t);
 void raftd_receive(struct raftd *r, const struct raft_msg *msg);
 /* A message to a member did not arrive. */
 void raftd_unreachable(struct raftd *r, uint64_t raft_id);
+/* The connection to a member was broken off by its end, or refused: it may have died. */
+void raftd_lost(struct raftd *r, uint64_t raft_id);
 /* A message to a member arrived. */
 void raftd_reachable(struct raftd *r, uint64_t raft_id);
 /* The outcome of sending a snapshot; owed for each MsgSnap. */

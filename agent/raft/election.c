@@ -4,6 +4,11 @@
 
 const char raft_campaign_transfer[] = "CampaignTransfer";
 
+void raft_new_timeout(struct raft *r)
+{
+	r->election_timeout = r->opt.election_ticks + rng_below(r->opt.rng, r->opt.election_ticks);
+}
+
 static void reset(struct raft *r, uint64_t term)
 {
 	if (r->term != term) {
@@ -12,7 +17,7 @@ static void reset(struct raft *r, uint64_t term)
 	}
 	r->leader = 0;
 	r->election_elapsed = r->heartbeat_elapsed = 0;
-	r->election_timeout = r->opt.election_ticks + rng_below(r->opt.rng, r->opt.election_ticks);
+	raft_new_timeout(r);
 	r->transferee = 0;
 	r->voted = r->granted = 0;
 	r->pending_conf = 0;
@@ -140,10 +145,24 @@ void raft_tick(struct raft *r)
 	}
 	if (++r->election_elapsed >= r->election_timeout && raft_promotable(r)) {
 		r->election_elapsed = 0;
-		r->election_timeout =
-			r->opt.election_ticks + rng_below(r->opt.rng, r->opt.election_ticks);
+		raft_new_timeout(r);
 		raft_hup(r, CAMPAIGN_PRE);
 	}
+}
+
+/*
+ * A leader whose process died is not waited for: forget it (as etcd's MsgForgetLeader), so that
+ * others' votes are granted, and campaign after a few beats in which it could still be heard.
+ */
+void raft_lost(struct raft *r, uint64_t member)
+{
+	uint32_t soon = 2 * r->opt.heartbeat_ticks + r->opt.election_ticks / 4;
+
+	if (r->role != RAFT_FOLLOWER || !member || r->leader != member)
+		return;
+	r->leader = 0;
+	r->election_elapsed = 0;
+	r->election_timeout = soon + rng_below(r->opt.rng, r->opt.election_ticks / 2 + 1);
 }
 
 void raft_recv_vote(struct raft *r, const struct raft_msg *m)

@@ -149,6 +149,8 @@ static void recv_as_other(struct raft *r, const struct raft_msg *m)
 		if (r->role != RAFT_FOLLOWER)
 			raft_become_follower(r, m->term, m->from);
 		r->election_elapsed = 0;
+		if (!r->leader)
+			raft_new_timeout(r);
 		r->leader = m->from;
 	}
 	switch (m->type) {
@@ -384,6 +386,9 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_update *r
 			raft_progress_probe(p);
 		break;
 	}
+	case RAFT_LOST:
+		raft_lost(r, ev->member);
+		break;
 	case RAFT_SNAPSHOT_SENT:
 		raft_snapshot_status(r, ev->member, ev->failed);
 		break;

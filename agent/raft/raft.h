@@ -192,6 +192,8 @@ enum raft_event_type {
 	RAFT_CAMPAIGN, /* do not wait for the timeout */
 	RAFT_TRANSFER, /* hand the leadership to member */
 	RAFT_UNREACHABLE, /* a message to member was lost */
+	/* The connection from the leader, member, broke: campaign soon unless it is heard again. */
+	RAFT_LOST,
 	RAFT_SNAPSHOT_SENT, /* to member; failed: it did not arrive */
 	RAFT_COMPACT, /* snapshot (borrowed) is durable here; keep entries before it stay */
 	RAFT_EVENTS

@@ -142,6 +142,9 @@ enum campaign { CAMPAIGN_PRE, CAMPAIGN_ELECTION, CAMPAIGN_TRANSFER };
 void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader);
 void raft_hup(struct raft *r, enum campaign kind);
 void raft_tick(struct raft *r);
+void raft_lost(struct raft *r, uint64_t member);
+/* A leader is heard that was not known. */
+void raft_new_timeout(struct raft *r);
 void raft_recv_vote(struct raft *r, const struct raft_msg *m);
 void raft_recv_vote_resp(struct raft *r, const struct raft_msg *m);
 extern const char raft_campaign_transfer[];

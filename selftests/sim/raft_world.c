@@ -146,6 +146,9 @@ static void deliver(struct world *w, struct raft_msg *m)
 		struct raft_event un = {.type = RAFT_UNREACHABLE, .member = id};
 
 		host_event(&w->hosts[from], &un);
+		un.type = RAFT_LOST;
+		if (!rng_below(&w->rng, 8))
+			host_event(&w->hosts[from], &un);
 	}
 	raft_msg_free(m);
 	if (snap)
@@ -429,6 +432,13 @@ void host_crash(struct host *h)
 	while (!list_empty(&h->jobs))
 		free_job(list_first(&h->jobs, struct disk_job, node));
 	raft_free(steal_ptr(h->raft));
+	/* its connections break, and some notice */
+	for (uint64_t i = 1; i <= h->w->n_hosts; i++) {
+		struct raft_event lost = {.type = RAFT_LOST, .member = h->id};
+
+		if (h->w->hosts[i].raft && rng_below(&h->w->rng, 2))
+			host_event(&h->w->hosts[i], &lost);
+	}
 	for (size_t i = 0; i < CLIENTS; i++) {
 		if (h->w->clients[i].host == h)
 			h->w->clients[i].kind = OP_NONE;
