@@ -174,11 +174,13 @@ static void on_members(void *arg)
 {
 	struct manager *m = arg;
 
-	/* a call in hand of a former leader goes to the present one */
+	/* a call in hand of a former leader fails now, to be made again, not when that one answers */
 	if (!m->leads && m->to_leader &&
 	    !streq(grpc_channel_addr(m->to_leader),
-		   raftd_member_addr(m->raftd, raftd_leader_id(m->raftd))))
+		   raftd_member_addr(m->raftd, raftd_leader_id(m->raftd)))) {
 		grpc_server_abort_leader_calls(m->grpc);
+		grpc_channel_free(steal_ptr(m->to_leader));
+	}
 	tell_managers(m);
 }
 
