@@ -17,6 +17,7 @@ struct ctr *ctr_alloc(struct ctrs *ctrs, const char *id)
 {
 	struct ctr *c = xcalloc(1, sizeof(*c));
 
+	list_init(&c->node);
 	c->ctrs = ctrs;
 	snprintf(c->id, sizeof(c->id), "%s", id);
 	c->dir = xasprintf("%s/containers/%s", ctrs->data_root, c->id);
@@ -43,6 +44,7 @@ void ctr_free(struct ctr *c)
 {
 	struct stream *s, *tmp;
 
+	list_del(&c->node);
 	ctr_ops_drop(c);
 	timer_done(&c->stop_timer);
 	timer_done(&c->restart_timer);
@@ -80,16 +82,9 @@ void ctr_free(struct ctr *c)
 	free(c);
 }
 
-void ctr_forget(struct ctr *c)
-{
-	map_del(&c->ctrs->by_id, c->id);
-	if (map_get(&c->ctrs->by_name, c->name) == c)
-		map_del(&c->ctrs->by_name, c->name);
-	ctr_free(c);
-}
-
 static void insert(struct ctr *c)
 {
+	list_add_tail(&c->node, &c->ctrs->all);
 	map_put(&c->ctrs->by_id, c->id, c);
 	map_put(&c->ctrs->by_name, c->name, c);
 }
@@ -207,6 +202,7 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 	int rc;
 
 	list_init(&ctrs->watches);
+	list_init(&ctrs->all);
 	ctrs->opt = *opt;
 	ctrs->data_root = xstrdup(opt->data_root);
 	ctrs->exec_root = xstrdup(opt->exec_root);
@@ -460,16 +456,9 @@ struct ctr *ctr_find(struct ctrs *ctrs, const char *ref, struct err *err)
 
 struct ctr *ctrs_next(struct ctrs *ctrs, struct ctr *after)
 {
-	struct ctr *c;
-	const char *id;
-	bool found = !after;
+	struct list_head *next = after ? after->node.next : ctrs->all.next;
 
-	map_for_each (&ctrs->by_id, id, c) {
-		if (found)
-			return c;
-		found = c == after;
-	}
-	return NULL;
+	return next == &ctrs->all ? NULL : list_entry(next, struct ctr, node);
 }
 
 bool ctrs_volume_used(struct ctrs *ctrs, const char *volume)

@@ -23,6 +23,7 @@ struct ctrs {
 	char *data_root, *exec_root, *runtime, *rtroot, *shim, *init_path, *cgroup_parent;
 	json_t *log_opts;
 	struct map by_id, by_name;
+	struct list_head all; /* in order of creation */
 	struct list_head watches;
 	struct map execs; /* struct exec */
 	struct map
@@ -51,6 +52,7 @@ struct file {
 };
 
 struct ctr {
+	struct list_head node;
 	struct ctrs *ctrs;
 	char id[65];
 	char *name;
@@ -235,8 +237,6 @@ void ctr_free(struct ctr *c);
 void ctr_tell(struct ctr *c, enum ctr_event ev);
 /* An event with the container's attributes; extra (may be NULL) is stolen. */
 void ctr_emit(struct ctr *c, const char *action, json_t *extra);
-/* Out of all tables; frees it. */
-void ctr_forget(struct ctr *c);
 void ctr_set_error(struct ctr *c, const char *text);
 /* exec.c */
 void exec_kill(struct exec *e);

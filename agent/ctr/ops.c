@@ -248,6 +248,7 @@ static void removal_done(void *arg)
 		return;
 	}
 	free(r);
+	list_del(&c->node);
 	map_del(&c->ctrs->by_id, c->id);
 	map_del(&c->ctrs->by_name, c->name);
 	execs_drop(c);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A container on disk: config.v2.json (configuration and state) and hostconfig.json. */
+/* A container on disk: config.v2.json holds its configuration and state. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -70,6 +70,7 @@ static char *state_text(struct ctr *c)
 				      c->oom_killed, "Error", c->error ? c->error : "", "Started",
 				      (json_int_t)c->started_ns, "Finished",
 				      (json_int_t)c->finished_ns));
+	json_object_set(doc, "HostConfig", c->host);
 	if (*c->health)
 		json_object_set_new(doc, "Health", json_string(c->health));
 	text = json_dumps(doc, JSON_COMPACT);
@@ -79,14 +80,11 @@ static char *state_text(struct ctr *c)
 
 static int save(struct ctr *c, bool durable, struct err *err)
 {
-	int (*write_file)(const char *, const void *, size_t, mode_t, struct err *) =
-		durable && !c->ephemeral ? file_write_atomic : file_write_volatile;
-	_cleanup_free_ char *path = xasprintf("%s/config.v2.json", c->dir), *text = state_text(c),
-			    *host_path = xasprintf("%s/hostconfig.json", c->dir),
-			    *host = json_dumps(c->host, JSON_COMPACT);
-	int rc = durable ? write_file(host_path, host, strlen(host), 0600, err) : 0;
+	_cleanup_free_ char *path = xasprintf("%s/config.v2.json", c->dir), *text = state_text(c);
 
-	return rc ? rc : write_file(path, text, strlen(text), 0600, err);
+	if (durable && !c->ephemeral)
+		return file_write_atomic(path, text, strlen(text), 0600, err);
+	return file_write_volatile(path, text, strlen(text), 0600, err);
 }
 
 int ctr_save(struct ctr *c, struct err *err)
@@ -133,15 +131,13 @@ int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *er
 
 	if (!doc)
 		return err->code;
-	host = read_doc(dir, "hostconfig.json", err);
-	if (!host || strlen(js(doc, "Image")) >= sizeof(c->image_id) || !*js(doc, "Name")) {
+	host = json_object_get(doc, "HostConfig");
+	if (!json_is_object(host) || strlen(js(doc, "Image")) >= sizeof(c->image_id) || !*js(doc, "Name")) {
 		json_decref(doc);
-		json_decref(host);
-		return err->code ? err->code
-				 : err_set(err, -EBADMSG, "the description in %s is damaged", dir);
+		return err_set(err, -EBADMSG, "the description in %s is damaged", dir);
 	}
 	c = ctr_alloc(ctrs, id);
-	c->host = host;
+	c->host = json_deep_copy(host);
 	c->name = xstrdup(js(doc, "Name"));
 	c->created_ns = ji(doc, "Created");
 	c->config = part(doc, "Config", json_object);
