@@ -188,6 +188,8 @@ void records_local_del(struct network *n, const char *key);
 /* The node leaves the network: forget what others have said. */
 void records_leave(struct network *n);
 void records_vteps_resync(struct nets *nets);
+/* The nodes of a swarm that is left. */
+void records_vteps_clear(struct nets *nets);
 /* Tell the datapath all of a network again. */
 void records_resync(struct network *n);
 void records_tell_network(struct network *n, bool joined);

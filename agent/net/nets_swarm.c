@@ -87,6 +87,7 @@ void nets_swarm_end(struct nets *nets)
 	list_for_each_safe (n, tmp, &nets->networks, node)
 		if (n->swarm && list_empty(&n->endpoints))
 			net_remove(n, NULL);
+	records_vteps_clear(nets);
 	nets_set_dp(nets, NULL);
 	if (nets->owns_dp)
 		dp_destroy(dp);

@@ -30,9 +30,18 @@ struct peer {
 	char *vtep;
 };
 
+/*
+ * A node that endpoints live on. One that gossip gave up is still let in for as long as networkdb
+ * remembers it: its agent may be dead while its datapath goes on handing clients' packets to us.
+ */
 struct vtep_ref {
+	struct nets *nets;
+	char *addr;
 	unsigned int refs;
+	struct timer forget; /* while there are none */
 };
+
+enum { VTEP_FORGET_MS = 24 * 3600 * 1000 };
 
 /* What is balanced: a VIP, or a published port. */
 struct service {
@@ -378,6 +387,25 @@ static void peer_free(struct peer *p)
 	free(p);
 }
 
+static void vtep_free(struct vtep_ref *v)
+{
+	timer_done(&v->forget);
+	free(v->addr);
+	free(v);
+}
+
+static void vtep_forget(void *arg)
+{
+	struct vtep_ref *v = arg;
+	struct nets *nets = v->nets;
+	struct dp_addr a;
+
+	map_del(&nets->vteps, v->addr);
+	if (nets->opt.dp && !dp_addr_parse(v->addr, &a))
+		dp_peer_del(nets->opt.dp, &a, NULL);
+	vtep_free(v);
+}
+
 static int vtep_get(struct nets *nets, const char *vtep, struct err *err)
 {
 	struct vtep_ref *v = map_get(&nets->vteps, vtep);
@@ -393,22 +421,22 @@ static int vtep_get(struct nets *nets, const char *vtep, struct err *err)
 		if (rc)
 			return rc;
 		v = xcalloc(1, sizeof(*v));
+		v->nets = nets;
+		v->addr = xstrdup(vtep);
+		timer_init(&v->forget, nets->opt.loop, vtep_forget, v);
 		map_put(&nets->vteps, vtep, v);
 	}
 	v->refs++;
+	timer_cancel(&v->forget);
 	return 0;
 }
 
 static void vtep_put(struct nets *nets, const char *vtep)
 {
 	struct vtep_ref *v = map_get(&nets->vteps, vtep);
-	struct dp_addr a;
 
-	if (!v || --v->refs)
-		return;
-	free(map_del(&nets->vteps, vtep));
-	if (nets->opt.dp && !dp_addr_parse(vtep, &a))
-		dp_peer_del(nets->opt.dp, &a, NULL);
+	if (v && !--v->refs)
+		timer_set(&v->forget, VTEP_FORGET_MS);
 }
 
 static bool is_local(const struct network *n, uint32_t ip)
@@ -608,6 +636,16 @@ void records_resync(struct network *n)
 		touch(s);
 }
 
+void records_vteps_clear(struct nets *nets)
+{
+	struct vtep_ref *v;
+	const char *vtep;
+
+	map_for_each (&nets->vteps, vtep, v)
+		if (!v->refs)
+			vtep_forget(v);
+}
+
 void records_vteps_resync(struct nets *nets)
 {
 	struct vtep_ref *v;
@@ -666,6 +704,6 @@ void records_done(struct nets *nets)
 	const char *key;
 
 	map_for_each (&nets->vteps, key, v)
-		free(v);
+		vtep_free(v);
 	map_done(&nets->vteps);
 }
