@@ -413,8 +413,9 @@ static bool is_silent(struct h2_conn *conn)
 /* libevent shows a connection that is refused or broken off as the end of the stream. */
 static void why_closed(struct h2_conn *conn, short what, int sock_err)
 {
-	bool tls = bufferevent_get_openssl_error(conn->bev) ||
-		   SSL_get_verify_result(conn->ssl) != X509_V_OK;
+	unsigned long e = bufferevent_get_openssl_error(conn->bev);
+	/* libevent gives SSL_get_error()'s answer where OpenSSL's queue is empty */
+	bool tls = (e && e != SSL_ERROR_SYSCALL) || SSL_get_verify_result(conn->ssl) != X509_V_OK;
 	bool told = sock_err && sock_err != EAGAIN && sock_err != EINPROGRESS;
 	struct err err = ERR_INIT;
 
