@@ -46,6 +46,7 @@ static struct osvc *osvc_new(struct orch *o, const Pb__Service *svc)
 	list_init(&v->global);
 	idq_init(&v->nodes);
 	idq_init(&v->remove);
+	idq_init(&v->doubled);
 	map_put(&o->services, v->id, v);
 	if (v->mode == MODE_GLOBAL || v->mode == MODE_GLOBAL_JOB) {
 		list_add_tail(&v->global, &o->globals);
@@ -62,6 +63,7 @@ static void osvc_free(struct osvc *v)
 	slots_done(v);
 	idq_done(&v->nodes);
 	idq_done(&v->remove);
+	idq_done(&v->doubled);
 	list_del(&v->dirty);
 	list_del(&v->global);
 	free(v->id);
@@ -191,6 +193,8 @@ static void on_task(struct orch *o, const Pb__Task *old, const Pb__Task *new, ui
 		slots_follow(v, old, new);
 		if (v->update)
 			update_task_event(v->update, old, new, now_ms);
+		else if (!idq_empty(&v->doubled))
+			osvc_dirty(v);
 	}
 	if (!new || has_ended(new))
 		start_old_stopped(o, t->id);
@@ -210,6 +214,8 @@ static void check_task(struct orch *o, struct store_tx *tx, const Pb__Task *t, u
 	struct osvc *v = map_get(&o->services, t->service_id);
 	const Pb__Node *node = str_empty(t->node_id) ? NULL : store_node(s, t->node_id);
 	bool lost = !str_empty(t->node_id) && node_is_invalid(node);
+	const struct slot *slot;
+	char key[64];
 
 	if (!svc || !v || t->desired_state > PB__TASK_STATE__COMPLETE || !t->status)
 		return;
@@ -223,6 +229,13 @@ static void check_task(struct orch *o, struct store_tx *tx, const Pb__Task *t, u
 	if ((v->mode == MODE_GLOBAL || v->mode == MODE_GLOBAL_JOB) &&
 	    (!global_wants(svc, node) ||
 	     (node->spec && node->spec->availability == PB__NODE_SPEC__AVAILABILITY__PAUSE))) {
+		task_want(tx, t, PB__TASK_STATE__SHUTDOWN);
+		return;
+	}
+	slot_key(v, t, key);
+	slot = map_get(&v->slots, key);
+	if (!v->update && slot && slot->live > 1) {
+		/* left over by an update that started first: the other goes on */
 		task_want(tx, t, PB__TASK_STATE__SHUTDOWN);
 		return;
 	}
@@ -309,6 +322,8 @@ static bool reconcile(struct orch *o, struct store_tx *tx, struct osvc *v, const
 		v->rescan = false;
 		update_begin(o, tx, v, svc);
 	}
+	if (done && !v->update && v->mode < MODE_REPLICATED_JOB && !idq_empty(&v->doubled))
+		slots_tidy(tx, v, svc);
 	return done && idq_empty(&v->remove);
 }
 

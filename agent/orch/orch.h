@@ -32,7 +32,7 @@ extern const struct component_ops enforcer_component;
  * or preset (global services), slot 0 then. cluster may be NULL.
  */
 Pb__Task *orch_task_new(struct rng *rng, const Pb__Cluster *cluster, const Pb__Service *svc,
-		   uint64_t slot, const char *node_id, int64_t now_ns);
+			uint64_t slot, const char *node_id, int64_t now_ns);
 /* Whether the task differs from what the service's spec asks for. node: where it is, or NULL. */
 bool task_is_dirty(const Pb__Service *svc, const Pb__Task *t, const Pb__Node *node);
 /* Missing, down or drained: nothing may run there. */

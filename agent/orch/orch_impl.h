@@ -39,6 +39,7 @@ struct osvc {
 	struct list_head global; /* in orch.globals */
 	struct idq nodes; /* global: still to be looked at */
 	struct idq remove; /* its tasks to be wanted REMOVE */
+	struct idq doubled; /* keys of slots with more than one live task */
 	bool rescan; /* look for slots that need an update */
 	bool settle; /* look for settled slots first (after leader change) */
 	struct update *update;
@@ -109,6 +110,8 @@ bool global_reconcile(struct orch *o, struct store_tx *tx, struct osvc *v, const
 bool job_reconcile(struct orch *o, struct store_tx *tx, struct osvc *v, const Pb__Service *svc);
 /* Whether a global service's task belongs on the node. */
 bool global_wants(const Pb__Service *svc, const Pb__Node *node);
+/* Without an update under way: of a slot's live tasks one is enough. */
+void slots_tidy(struct store_tx *tx, struct osvc *v, const Pb__Service *svc);
 /* Queue a task to be removed; v: its service, NULL when that is gone. */
 void orch_remove(struct orch *o, struct osvc *v, const char *task_id);
 

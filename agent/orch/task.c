@@ -241,6 +241,10 @@ void slots_follow(struct osvc *v, const Pb__Task *old, const Pb__Task *new)
 		s->live += is ? 1 : -1;
 		v->n_live += is ? 1 : -1;
 	}
+	if (s->live > 1 && idq_add(&v->doubled, key))
+		osvc_dirty(v);
+	else if (s->live < 2)
+		idq_del(&v->doubled, key);
 	if (is)
 		s->settled = false;
 	if (new &&is_complete(v, new) && !s->complete) {
@@ -263,6 +267,58 @@ void slots_follow(struct osvc *v, const Pb__Task *old, const Pb__Task *new)
 			slot_free(s);
 		}
 	}
+}
+
+/* Of two that both run the one that has done so for longer, as it has proven itself. */
+static bool is_better(const Pb__Task *a, const Pb__Task *b, bool a_dirty, bool b_dirty)
+{
+	if (a_dirty != b_dirty)
+		return b_dirty;
+	return pb_timestamp_ns(a->status->timestamp) < pb_timestamp_ns(b->status->timestamp);
+}
+
+static void tidy(struct store_tx *tx, struct osvc *v, const Pb__Service *svc, const char *key)
+{
+	const struct store *s = store_tx_store(tx);
+	Pb__UpdateStatus__UpdateState state = svc->update_status
+						      ? svc->update_status->state
+						      : PB__UPDATE_STATUS__UPDATE_STATE__UNKNOWN;
+	/* a paused update stays between the old spec and the new */
+	bool paused = state == PB__UPDATE_STATUS__UPDATE_STATE__PAUSED ||
+		      state == PB__UPDATE_STATUS__UPDATE_STATE__ROLLBACK_PAUSED;
+	const Pb__Task *t, *keep = NULL;
+	bool keep_dirty = false;
+
+	for (struct store_iter it = slot_tasks(s, v, key); (t = store_next(&it));) {
+		bool dirty;
+
+		if (!task_is_live(v, t) || state_of(t) != PB__TASK_STATE__RUNNING)
+			continue;
+		dirty = !paused && task_is_dirty(svc, t, store_node(s, t->node_id));
+		if (keep && !is_better(t, keep, dirty, keep_dirty))
+			continue;
+		keep = t;
+		keep_dirty = dirty;
+	}
+	for (struct store_iter it = slot_tasks(s, v, key); keep && (t = store_next(&it));)
+		if (t != keep && task_is_live(v, t))
+			task_want(tx, t, PB__TASK_STATE__SHUTDOWN);
+}
+
+void slots_tidy(struct store_tx *tx, struct osvc *v, const Pb__Service *svc)
+{
+	struct idq again;
+	char *key;
+
+	idq_init(&again);
+	while (!store_tx_full(tx) && (key = idq_pop(&v->doubled))) {
+		tidy(tx, v, svc, key);
+		idq_add(&again, key); /* until a commit says otherwise */
+		free(key);
+	}
+	idq_move(&again, &v->doubled);
+	idq_move(&v->doubled, &again);
+	idq_done(&again);
 }
 
 void osvc_dirty(struct osvc *v)

@@ -482,11 +482,6 @@ static bool step(struct orch *o, struct store_tx *tx, struct update *u, const Pb
 		return true;
 	}
 	stage_complete(tx, svc);
-	if (u->start_first && u->n_failures) {
-		/* what was restarted instead may run beside the old task still */
-		u->v->rescan = true;
-		osvc_dirty(u->v);
-	}
 	return false;
 }
 
@@ -503,10 +498,12 @@ uint64_t updates_run(struct orch *o, struct store_tx *tx, uint64_t now_ms)
 		/* Another spec is on its way: its event cancels this update. */
 		if (!svc || !update_is_for(u, svc))
 			continue;
-		if (step(o, tx, u, svc, now_ms))
+		if (step(o, tx, u, svc, now_ms)) {
 			next = min(next, u->next_ms);
-		else
-			update_cancel(u->v);
+			continue;
+		}
+		osvc_dirty(u->v); /* it may leave slots with two tasks */
+		update_cancel(u->v);
 	}
 	return next;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The leader's components together: services become running tasks, whatever happens.
- * SEED=n replays one run of the random scenario.
+ * SEED=n replays one run of the random scenario, SEEDS=n makes so many.
  */
 #include "orch_sim.h"
 
@@ -419,6 +419,27 @@ static bool is_replicated(const Pb__Service *svc)
 	return svc->spec->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED;
 }
 
+static void create_random(struct sim *s, const char *id)
+{
+	Pb__Service *svc = sim_new_service(id, rng_below(&s->rng, 12), !strcmp(id, "svc3"));
+	Pb__TaskSpec *task = svc->spec->task;
+
+	for (uint64_t n = rng_below(&s->rng, 3); n--;) {
+		Pb__NetworkAttachmentConfig *at = pb_new(pb__network_attachment_config);
+
+		pb_set_str(&at->target, n ? "net1" : "net0");
+		pb_append(&task->n_networks, &task->networks, at);
+	}
+	svc->spec->endpoint = pb_new(pb__endpoint_spec);
+	if (rng_below(&s->rng, 2)) {
+		Pb__PortConfig *p = pb_new(pb__port_config);
+
+		p->target_port = 80;
+		pb_append(&svc->spec->endpoint->n_ports, &svc->spec->endpoint->ports, p);
+	}
+	sim_put(s, svc);
+}
+
 static void random_step(struct sim *s)
 {
 	char node[32], svc[32];
@@ -439,7 +460,7 @@ static void random_step(struct sim *s)
 		node_availability(s, node, rng_below(&s->rng, 3));
 		break;
 	case 3:
-		if (store_service(s->store, svc))
+		if (store_service(s->store, svc) && !rng_below(&s->rng, 3))
 			sim_remove(s, STORE_SERVICE, svc);
 		break;
 	case 4:
@@ -463,13 +484,8 @@ static void random_step(struct sim *s)
 		sim_lead(s);
 		break;
 	case 7:
-		if (!store_service(s->store, svc)) {
-			char id[ID_SIZE];
-
-			id_new(&s->rng, id);
-			sim_put(s,
-				sim_new_service(svc, rng_below(&s->rng, 12), !strcmp(svc, "svc3")));
-		}
+		if (!store_service(s->store, svc))
+			create_random(s, svc);
 		break;
 	}
 }
@@ -485,40 +501,104 @@ static bool converged(struct sim *s)
 		size_t have = sim_count(s, svc->id, NULL, RUNNING);
 
 		if (have != want) {
-			printf("# %s has %zu of %zu\n", svc->id, have, want);
+			fprintf(stderr, "# %s has %zu of %zu, update: %s\n", svc->id, have, want,
+				svc->update_status ? svc->update_status->message : "none");
 			ok = false;
 		}
 	}
 	return ok;
 }
 
-/* No two live tasks have the same address. */
+/* An address, once per network and owner; the gateways are nobody's. */
+static bool claim(struct map *seen, const char *network, const char *addr, const char *owner)
+{
+	_cleanup_free_ char *key = xasprintf("%s %s", network, addr);
+	const char *before = map_put(seen, key, (void *)owner);
+
+	if (before)
+		fprintf(stderr, "# %s is of %s and of %s\n", key, before, owner);
+	return !before;
+}
+
+static bool is_dead(const Pb__Task *t)
+{
+	return t->desired_state > RUNNING && t->status->state > RUNNING;
+}
+
+/* No two of tasks, nodes and services have the same address or published port. */
 static bool addresses_differ(struct sim *s)
 {
 	struct map seen = MAP_INIT;
+	const Pb__Service *svc;
 	const Pb__Node *n;
+	const Pb__Task *t;
 	bool ok = true;
 
 	for (struct store_iter it = store_all(s->store, STORE_NODE); (n = store_next(&it));)
 		for (size_t i = 0; i < n->n_attachments; i++)
-			ok &= !map_put(&seen, n->attachments[i]->addresses[0], s);
+			ok &= claim(&seen, n->attachments[i]->network->id,
+				    n->attachments[i]->addresses[0], n->id);
+	for (struct store_iter it = store_all(s->store, STORE_TASK); (t = store_next(&it));)
+		for (size_t i = 0; i < t->n_networks && !is_dead(t); i++)
+			ok &= claim(&seen, t->networks[i]->network->id,
+				    t->networks[i]->addresses[0], t->id);
+	for (struct store_iter it = store_all(s->store, STORE_SERVICE); (svc = store_next(&it));) {
+		const Pb__Endpoint *ep = svc->endpoint;
+		char port[16];
+
+		for (size_t i = 0; ep && i < ep->n_virtual_ips; i++)
+			ok &= claim(&seen, ep->virtual_ips[i]->network_id, ep->virtual_ips[i]->addr,
+				    svc->id);
+		for (size_t i = 0; ep && i < ep->n_ports; i++) {
+			snprintf(port, sizeof(port), "%u", ep->ports[i]->published_port);
+			ok &= claim(&seen, "port", port, svc->id);
+		}
+	}
 	map_done(&seen);
 	return ok;
+}
+
+/* Running tasks have an address on each network that they were to join. */
+static bool addresses_are_there(struct sim *s)
+{
+	const Pb__Task *t;
+
+	for (struct store_iter it = store_all(s->store, STORE_TASK); (t = store_next(&it));)
+		if (t->status->state == RUNNING && t->n_networks < t->spec->n_networks) {
+			fprintf(stderr, "# %s has %zu networks\n", t->id, t->n_networks);
+			return false;
+		}
+	return true;
+}
+
+static void add_networks(struct sim *s)
+{
+	for (int i = 0; i < 2; i++) {
+		Pb__Network *n = pb_new(pb__network);
+
+		pb_set_str(&n->id, i ? "net1" : "net0");
+		n->spec = pb_new(pb__network_spec);
+		n->spec->annotations = pb_new(pb__annotations);
+		pb_set_str(&n->spec->annotations->name, n->id);
+		sim_put(s, n);
+	}
 }
 
 static bool run_seed(uint64_t seed)
 {
 	struct sim s;
-	bool ok;
+	bool ok = true;
 
 	sim_init(&s, seed);
 	sim_cluster(&s);
 	sim_nodes(&s, 5);
+	add_networks(&s);
 	s.fate = at_random;
 	s.arg = &s;
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 120 && ok; i++) {
 		random_step(&s);
 		sim_run(&s, rng_below(&s.rng, 3000));
+		ok = addresses_differ(&s) && addresses_are_there(&s);
 	}
 	s.arg = NULL;
 	for (int i = 0; i < 5; i++) {
@@ -529,7 +609,12 @@ static bool run_seed(uint64_t seed)
 		node_state(&s, id, PB__NODE_STATUS__STATE__READY);
 	}
 	sim_run(&s, 400000);
-	ok = converged(&s) && addresses_differ(&s);
+	if (getenv("STATS"))
+		fprintf(stderr, "# seed=%llu %llu entries, %llu events, %zu tasks, %zu services\n",
+			(unsigned long long)seed, (unsigned long long)s.n_entries,
+			(unsigned long long)s.n_events, store_count(s.store, STORE_TASK),
+			store_count(s.store, STORE_SERVICE));
+	ok = ok && converged(&s) && addresses_differ(&s);
 	sim_done(&s);
 	return ok;
 }
@@ -537,13 +622,15 @@ static bool run_seed(uint64_t seed)
 TEST(random_events_converge)
 {
 	const char *seed = getenv("SEED");
-	uint64_t first = seed ? strtoull(seed, NULL, 10) : 1, n = seed ? 1 : 40;
+	const char *many = getenv("SEEDS");
+	uint64_t first = seed ? strtoull(seed, NULL, 10) : 1;
+	uint64_t n = many ? strtoull(many, NULL, 10) : seed ? 1 : 40;
 
 	for (uint64_t i = first; i < first + n; i++) {
 		bool ok = run_seed(i);
 
 		if (!ok)
-			printf("# seed=%llu\n", (unsigned long long)i);
+			fprintf(stderr, "# seed=%llu\n", (unsigned long long)i);
 		EXPECT_TRUE(ok);
 	}
 }
