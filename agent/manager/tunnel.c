@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <jansson.h>
 #include <sys/socket.h>
 
 #include "loop/loop.h"
@@ -29,6 +30,7 @@ struct tunnel {
 	struct grpc_call *call; /* server */
 	struct grpc_stream *stream; /* client */
 	bool local_ended, remote_ended;
+	bool answered; /* something came from the other end */
 };
 
 static int local_pair(struct loop *loop, struct tunnel *t, int *ret_fd)
@@ -127,6 +129,7 @@ static void on_local_event(struct bufferevent *bev, short what, void *arg)
 
 static void from_remote(struct tunnel *t, const Tunnel__Bytes *msg)
 {
+	t->answered = t->answered || msg->data.len;
 	bufferevent_write(t->local, msg->data.data, msg->data.len);
 	if (evbuffer_get_length(bufferevent_get_output(t->local)) > UNSENT_MAX)
 		pause_remote(t, true);
@@ -223,16 +226,40 @@ static void stream_message(struct grpc_stream *s, const void *msg, void *arg)
 	from_remote(arg, msg);
 }
 
+/* The leader never answered: the client gets a reply with the reason all the same. */
+static void refuse(struct tunnel *t, enum grpc_status status, const char *text)
+{
+	_cleanup_free_ char *why = NULL, *body = NULL;
+	json_t *msg;
+
+	if (status == GRPC_UNIMPLEMENTED)
+		why = xstrdup(
+			"the leader of the swarm is a manager of another kind: ask it, or one of "
+			"its kind");
+	else
+		why = xasprintf("the leader of the swarm does not answer: %s",
+				str_empty(text) ? grpc_status_name(status) : text);
+	msg = json_pack("{s:s}", "message", why);
+	body = msg ? json_dumps(msg, JSON_COMPACT) : NULL;
+	json_decref(msg);
+	if (!body)
+		return;
+	evbuffer_add_printf(bufferevent_get_output(t->local),
+			    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+			    "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+			    strlen(body), body);
+}
+
 static void stream_closed(struct grpc_stream *s, enum grpc_status status, const char *text,
 			  void *arg)
 {
 	struct tunnel *t = arg;
 
 	(void)s;
-	(void)status;
-	(void)text;
 	t->stream = NULL;
 	t->remote_ended = true;
+	if (status != GRPC_OK && !t->answered)
+		refuse(t, status, text);
 	bufferevent_disable(t->local, EV_READ);
 	bufferevent_setcb(t->local, NULL, on_last_write, on_last_event, t);
 	if (!evbuffer_get_length(bufferevent_get_output(t->local)))
