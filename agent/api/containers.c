@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "api/api.h"
+#include "api/attach_swarm.h"
 #include "ctr/ctr.h"
 #include "image/image.h"
 #include "loop/events.h"
@@ -327,12 +327,17 @@ static void on_done_204(struct ctr *c, const struct err *err, void *arg)
 	api_done(arg, 204, err);
 }
 
+static void start_ready(struct api_call *call, struct ctr *c)
+{
+	ctr_start(c, on_done_204, call);
+}
+
 static void start(struct api_call *call)
 {
 	struct ctr *c = api_ctr(call);
 
 	if (c)
-		ctr_start(c, on_done_204, call);
+		api_attach_networks(call, c, start_ready);
 }
 
 /* The parameter t in seconds: absent -1 (the container's own), negative -2 (for ever). */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "api/attach_swarm.h"
 #include "api/check.h"
 #include "api/conv.h"
 #include "api/store_call.h"
@@ -437,7 +438,6 @@ static void connect_with(struct api_call *call, json_t *body)
 {
 	json_t *endpoint = body ? json_member(body, "EndpointConfig") : NULL;
 	struct found n = {0};
-	struct network *net = NULL;
 	struct err err = ERR_INIT;
 	struct ctr *c = NULL;
 	int rc = container_of_body(call, body, &c, &err);
@@ -449,25 +449,31 @@ static void connect_with(struct api_call *call, json_t *body)
 		rc = find(call, call->param[0], NULL, &n, &err);
 	if (!rc)
 		rc = check_attachable(&n, &err);
-	if (!rc) {
-		net = n.local ? n.local : nets_find(call->engine->nets, n.swarm->id, NULL);
-		if (!net)
-			rc = err_set(&err, -EOPNOTSUPP,
-				     "network %s has no task on this node: a container is attached "
-				     "to it when it is created",
-				     call->param[0]);
-	}
 	if (rc) {
 		api_reply_err(call, &err);
 		return;
 	}
 	json_object_del(endpoint, "Swarm");
-	ctr_network_connect(c, net, endpoint, on_connected, call);
+	if (n.swarm || net_is_swarm(n.local))
+		api_attach_connect(call, c, n.swarm ? n.swarm->id : net_id(n.local), endpoint,
+				   on_connected);
+	else
+		ctr_network_connect(c, n.local, endpoint, on_connected, call);
 }
 
 static void connect_ctr(struct api_call *call)
 {
 	api_body(call, connect_with);
+}
+
+static void on_disconnected(struct ctr *c, const struct err *err, void *arg)
+{
+	struct api_call *call = arg;
+	struct network *net = nets_find(call->engine->nets, call->param[0], NULL);
+
+	if (!err && net && net_is_swarm(net))
+		swarm_detach(call->engine->swarm, ctr_id(c), net_id(net));
+	api_done(call, 200, err);
 }
 
 static void disconnect_with(struct api_call *call, json_t *body)
@@ -482,7 +488,7 @@ static void disconnect_with(struct api_call *call, json_t *body)
 	if (rc)
 		api_reply_err(call, &err);
 	else
-		ctr_network_disconnect(c, net, on_connected, call);
+		ctr_network_disconnect(c, net, on_disconnected, call);
 }
 
 static void disconnect_ctr(struct api_call *call)

@@ -166,6 +166,15 @@ void ctrs_unwatch(struct ctr_watch *watch);
 
 /* Is a container (running or not) using this? For image, volume and network removal. */
 bool ctrs_volume_used(struct ctrs *ctrs, const char *volume);
+/* Names or IDs of the networks that its start joins: a new array, empty for host, none and the like. */
+json_t *ctr_networks(struct ctr *ctr);
+/*
+ * Before a start: the address that the endpoint in one of ctr_networks() gets (of an attachment to
+ * a network of the swarm). NULL: what the user asked for, if anything.
+ */
+void ctr_network_address(struct ctr *ctr, const char *network, const char *ip4);
+/* The address that the user asked for, or NULL. */
+const char *ctr_network_wish(struct ctr *ctr, const char *network);
 /* Live connect and disconnect of POST /networks/{id}/connect; endpoint: EndpointSettings, may be NULL. */
 void ctr_network_connect(struct ctr *ctr, struct network *network, json_t *endpoint, ctr_done done,
 			 void *arg);

@@ -56,7 +56,8 @@ static void endpoint_options(struct ctr *c, json_t *endpoint, bool first,
 	if (!*mac && first)
 		mac = js(c->config, "MacAddress");
 	*o = (struct endpoint_options){
-		.ip4 = or_null(js(ipam, "IPv4Address")),
+		.ip4 = or_null(*js(endpoint, "SwarmAddress") ? js(endpoint, "SwarmAddress") :
+							       js(ipam, "IPv4Address")),
 		.mac = or_null(mac),
 		.aliases = json_is_array(aliases) ? aliases : NULL,
 		.swarm = swarm_part(endpoint),
@@ -91,6 +92,41 @@ static json_t *primary_endpoint(struct ctr *c, const char *mode)
 	json_t *e = json_object_get(c->networking, mode);
 
 	return e ? e : !strcmp(mode, "bridge") ? json_object_get(c->networking, "default") : NULL;
+}
+
+json_t *ctr_networks(struct ctr *c)
+{
+	json_t *out = json_array(), *endpoint;
+	const char *name;
+
+	if (isolated(c))
+		return out;
+	json_array_append_new(out, json_string(js(c->host, "NetworkMode")));
+	json_object_foreach (c->networking, name, endpoint)
+		if (strcmp(name, "default") && strcmp(name, js(c->host, "NetworkMode")))
+			json_array_append_new(out, json_string(name));
+	return out;
+}
+
+const char *ctr_network_wish(struct ctr *c, const char *network)
+{
+	json_t *e = json_object_get(c->networking, network);
+
+	return or_null(js(json_object_get(e, "IPAMConfig"), "IPv4Address"));
+}
+
+void ctr_network_address(struct ctr *c, const char *network, const char *ip4)
+{
+	json_t *e = json_object_get(c->networking, network);
+
+	if (!json_is_object(e)) {
+		e = json_object();
+		json_object_set_new(c->networking, network, e);
+	}
+	if (ip4)
+		json_object_set_new(e, "SwarmAddress", json_string(ip4));
+	else
+		json_object_del(e, "SwarmAddress");
 }
 
 int ctr_network_plan(struct ctr *c, struct err *err)

@@ -155,6 +155,14 @@ int swarm_leader_connect(struct swarm *swarm, int *ret_fd, struct err *err);
 /* Connections that swarm_leader_connect() made on other managers arrive at fn, which owns fd. */
 void swarm_serve_leader(struct swarm *swarm, void (*fn)(int fd, void *arg), void *arg);
 
+/*
+ * Have a network of the swarm on this node for a plain container (node/attach.h). -ENOENT when this
+ * node is part of no swarm. swarm_detach() gives it back before the container ends.
+ */
+void swarm_attach(struct swarm *swarm, const char *container_id, const char *network, const char *ip4,
+		  void (*done)(const struct err *err, const char *ip4, void *arg), void *arg);
+void swarm_detach(struct swarm *swarm, const char *container_id, const char *network);
+
 /* The broker of services' logs; NULL on a node that is no active manager. */
 struct logbroker;
 struct logbroker *swarm_logbroker(struct swarm *swarm);

@@ -41,6 +41,7 @@ struct swarm {
 	struct worker *worker;
 	struct session *session;
 	struct node_logs *logs;
+	struct attachments *attachments;
 	struct gossipd *gossip;
 	struct image_share *share;
 	struct identity *renewal; /* a request for a certificate under way */

@@ -6,6 +6,7 @@
 #include "disk/file.h"
 #include "manager/swarm_impl.h"
 #include "net/net.h"
+#include "node/attach.h"
 #include "node/describe.h"
 #include "node/gossipd.h"
 #include "node/image_share.h"
@@ -51,6 +52,8 @@ static void on_registered(void *arg)
 
 	if (s->logs)
 		node_logs_registered(s->logs);
+	if (s->attachments)
+		attachments_registered(s->attachments);
 	swarm_ready(s);
 }
 
@@ -236,6 +239,33 @@ static struct grpc_channel *session_channel_of(void *arg)
 	return s->session ? session_channel(s->session) : NULL;
 }
 
+static void on_attachment(const Pb__Task *task, bool ready, void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->attachments)
+		attachments_task(s->attachments, task, ready);
+}
+
+void swarm_attach(struct swarm *s, const char *container_id, const char *network, const char *ip4,
+		  void (*done)(const struct err *err, const char *ip4, void *arg), void *arg)
+{
+	struct err err = ERR_INIT;
+
+	if (s->attachments) {
+		attachments_add(s->attachments, container_id, network, ip4, done, arg);
+		return;
+	}
+	err_set(&err, -ENOENT, "network %s not found", network);
+	done(&err, NULL, arg);
+}
+
+void swarm_detach(struct swarm *s, const char *container_id, const char *network)
+{
+	if (s->attachments)
+		attachments_del(s->attachments, container_id, network);
+}
+
 int swarm_node_start(struct swarm *s, struct err *err)
 {
 	_cleanup_free_ char *worker_dir = xasprintf("%s/worker", s->dir);
@@ -250,6 +280,7 @@ int swarm_node_start(struct swarm *s, struct err *err)
 		.exec_root = s->opt.exec_root,
 		.on_status = on_status,
 		.on_volume = on_volume,
+		.on_attachment = on_attachment,
 		.arg = s,
 	};
 	struct session_options sopt = {
@@ -274,7 +305,15 @@ int swarm_node_start(struct swarm *s, struct err *err)
 	};
 	int rc;
 
+	struct attachments_options aopt = {
+		.loop = s->opt.loop,
+		.ctrs = s->opt.ctrs,
+		.channel = session_channel_of,
+		.arg = s,
+	};
+
 	start_datapath(s);
+	s->attachments = attachments_new(&aopt);
 	rc = worker_open(&wopt, &s->worker, err);
 	if (rc)
 		return rc;
@@ -294,6 +333,7 @@ int swarm_node_start(struct swarm *s, struct err *err)
 void swarm_node_stop(struct swarm *s, bool leave)
 {
 	node_logs_free(steal_ptr(s->logs));
+	attachments_free(steal_ptr(s->attachments));
 	session_free(steal_ptr(s->session));
 	if (s->worker)
 		worker_set_share(s->worker, NULL);
@@ -311,6 +351,7 @@ void swarm_node_leave(struct swarm *s, void (*done)(void *arg), void *arg)
 		return;
 	}
 	node_logs_free(steal_ptr(s->logs));
+	attachments_free(steal_ptr(s->attachments));
 	session_free(steal_ptr(s->session));
 	worker_leave(s->worker, done, arg);
 }

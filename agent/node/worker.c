@@ -25,7 +25,13 @@ static void on_ctr(struct ctr *c, enum ctr_event ev, void *arg)
 
 static void restore_task(const Pb__Task *task, const Pb__TaskStatus *status, void *arg)
 {
-	task_new(arg, task, status);
+	struct worker *w = arg;
+
+	task_new(w, task, status);
+	if (w->opt.on_attachment && task->spec &&
+	    task->spec->runtime_case == PB__TASK_SPEC__RUNTIME_ATTACHMENT && status &&
+	    status->state == PB__TASK_STATE__RUNNING)
+		w->opt.on_attachment(task, true, w->opt.arg);
 }
 
 static void adopt_containers(struct worker *w)
