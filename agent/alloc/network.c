@@ -142,7 +142,8 @@ static int alloc_config(struct alloc *a, struct anet *net, Pb__IPAMConfig *conf,
 		rc = err_set(err, -EINVAL, "invalid CIDR %s", conf->subnet);
 	} else {
 		c.addr = cidr_first(&c);
-		rc = pools_reserve(&a->pools, &c, false, err);
+		rc = pools_reserve(&a->pools, &c, true,
+				   err); /* the user's choice: each network is alone on its VNI */
 	}
 	if (rc)
 		return rc;

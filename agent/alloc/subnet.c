@@ -204,6 +204,10 @@ void pools_release(struct pools *p, const struct cidr *net)
 			continue;
 		p->in_use[i] = p->in_use[--p->n_in_use];
 		mark(p, net, false);
+		/* other networks may have chosen addresses among them */
+		for (size_t k = 0; k < p->n_in_use; k++)
+			if (cidr_overlap(&p->in_use[k], net))
+				mark(p, &p->in_use[k], true);
 		return;
 	}
 }

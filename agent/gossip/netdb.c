@@ -491,6 +491,14 @@ static void sync_network(struct netdb *db, struct nd_network *net, uint64_t now_
 		net->next_sync_ms = NETDB_NEVER; /* until one comes */
 		return;
 	}
+	if (net->unknown) {
+		/* first who there is, then what there is */
+		net->unknown = false;
+		net->next_sync_ms = now_ms + NETDB_SYNC_SOON_MS;
+		db->ops.reconnect(&net->members[rng_below(db->rng, net->n_members)]->addr,
+				  db->ops.arg);
+		return;
+	}
 	net->last_sync_ms = now_ms;
 	/* not all at the same time */
 	net->next_sync_ms = now_ms + db->c.sync_ms / 2 + rng_below(db->rng, db->c.sync_ms);

@@ -16,6 +16,7 @@ enum {
 	NETDB_FAILED_MS = 24 * 3600 * 1000,
 	NETDB_GRACE_MS = 25000, /* a network's tombstone outlives those of its entries */
 	NETDB_FANOUT = 3,
+	NETDB_RETRANSMIT = 10, /* of events; memberlist's 4 misses one of a hundred at five nodes */
 	NETDB_MAX_VALUE = 16 << 10,
 	NETDB_MAX_TEXT = 256,
 	NETDB_MAX_ENTRIES = 1 << 20, /* of one network */
@@ -52,6 +53,7 @@ struct nd_entry {
 struct nd_network {
 	char *id;
 	bool joined, synced;
+	bool unknown; /* entries came of an owner that we know nothing of */
 	uint64_t ltime, joined_ms, reap_ms; /* of this node's own part; ltime 0: never joined */
 	struct nd_node **members; /* others that take part and live */
 	size_t n_members;

@@ -14,16 +14,22 @@ void netdb_wrap(Nd__MessageType type, const void *msg, struct buf *ret)
 	pb_pack(&g, ret);
 }
 
-void netdb_network_event_msg(const struct netdb *db, const struct nd_network *net, bool leave,
-			     struct buf *ret)
+static void network_event_msg(const char *node, const char *id, uint64_t ltime, bool leave,
+			      struct buf *ret)
 {
 	Nd__NetworkEvent ev = ND__NETWORK_EVENT__INIT;
 
 	ev.type = leave ? ND__NETWORK_EVENT__TYPE__LEAVE : ND__NETWORK_EVENT__TYPE__JOIN;
-	ev.l_time = net->ltime;
-	ev.node_name = (char *)db->c.name;
-	ev.network_id = net->id;
+	ev.l_time = ltime;
+	ev.node_name = (char *)node;
+	ev.network_id = (char *)id;
 	netdb_wrap(ND__MESSAGE_TYPE__NETWORK_EVENT, &ev, ret);
+}
+
+void netdb_network_event_msg(const struct netdb *db, const struct nd_network *net, bool leave,
+			     struct buf *ret)
+{
+	network_event_msg(db->c.name, net->id, net->ltime, leave, ret);
 }
 
 void netdb_send_network_event(struct netdb *db, const struct nd_network *net, bool leave)
@@ -94,7 +100,8 @@ void netdb_send_entry(struct netdb *db, struct nd_network *net, const struct nd_
 size_t netdb_broadcasts(struct netdb *db, size_t overhead, size_t *avail, size_t max,
 			void (*emit)(const void *data, size_t size, void *arg), void *arg)
 {
-	return txq_get(&db->queue, txq_limit(4, db->n_alive), overhead, avail, max, emit, arg);
+	return txq_get(&db->queue, txq_limit(NETDB_RETRANSMIT, db->n_alive), overhead, avail, max,
+		       emit, arg);
 }
 
 /* --- tables --- */
@@ -209,7 +216,7 @@ void netdb_bulk_sync(struct netdb *db, struct nd_network *const *nets, size_t n,
 	const char *key;
 
 	for (size_t i = 0; i < n; i++) {
-		/* our part in it, lest our entries be refused */
+		/* who takes part, lest their entries be refused */
 		netdb_network_event_msg(db, nets[i], !nets[i]->joined, &b);
 		collect(b.data, b.len, &c);
 		buf_reset(&b);

@@ -22,7 +22,7 @@ static void defaults(struct swim_config *c)
 	c->push_pull_ms = c->push_pull_ms ? c->push_pull_ms : 30000;
 	c->suspicion_mult = c->suspicion_mult ? c->suspicion_mult : 4;
 	c->suspicion_max_mult = c->suspicion_max_mult ? c->suspicion_max_mult : 6;
-	c->retransmit_mult = c->retransmit_mult ? c->retransmit_mult : 4;
+	c->retransmit_mult = c->retransmit_mult ? c->retransmit_mult : 10;
 	c->packet_size = c->packet_size ? c->packet_size : 1400;
 }
 

@@ -60,7 +60,7 @@ struct swim_ops {
 struct swim_config {
 	const char *name;
 	struct swim_addr addr;
-	/* 0: memberlist's LAN defaults: 1000, 500, 200, 30000, 4, 6, 4, 1400 */
+	/* 0: memberlist's LAN defaults, but for more retransmits: 1000, 500, 200, 30000, 4, 6, 10, 1400 */
 	uint32_t probe_ms, probe_timeout_ms, gossip_ms, push_pull_ms;
 	uint32_t suspicion_mult, suspicion_max_mult, retransmit_mult;
 	uint32_t packet_size; /* of the plain text */
