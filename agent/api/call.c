@@ -132,7 +132,7 @@ static void on_body(struct http_req *req, const struct err *err, const char *dat
 		return;
 	}
 	if (len) {
-		body = json_loadb(data, len, 0, &jerr);
+		body = json_loadb(data, len, JSON_DECODE_ANY, &jerr);
 		if (!body) {
 			err_set(&bad, -EINVAL, "invalid JSON: %s (line %d, column %d)", jerr.text,
 				jerr.line, jerr.column);

@@ -10,6 +10,47 @@ struct ctr *ctr_mode_peer(struct ctr *c, const char *mode)
 	return starts_with(mode, "container:") ? ctr_find(c->ctrs, mode + 10, NULL) : NULL;
 }
 
+/* The address of a container in its first network, or NULL; the caller's. */
+static char *address_of(struct ctr *c)
+{
+	json_t *doc = c->sandbox && c->sandbox_up ? sandbox_settings(c->sandbox) : NULL, *n;
+	const char *name;
+	char *ip = NULL;
+
+	json_object_foreach (json_object_get(doc, "Networks"), name, n)
+		if (!ip && *js(n, "IPAddress"))
+			ip = xstrdup(js(n, "IPAddress"));
+	json_decref(doc);
+	return ip;
+}
+
+/* --link container[:alias], of old: the other one's address in the hosts file. */
+static int add_link(struct ctr *c, const char *link, json_t *hosts, struct err *err)
+{
+	_cleanup_free_ char *name = xstrdup(link), *ip = NULL;
+	char *alias = strchr(name, ':'), *slash;
+	struct ctr *peer;
+
+	if (alias)
+		*alias++ = 0;
+	if (alias && (slash = strrchr(alias, '/')))
+		alias = slash + 1;
+	peer = ctr_find(c->ctrs, name, NULL);
+	if (!peer)
+		return err_set(err, -ENOENT,
+			       "could not get container for %s: No such container: %s", name, name);
+	ip = address_of(peer);
+	if (!ip)
+		return err_set(err, -EINVAL,
+			       "Cannot link to a non running container: /%s AS /%s/%s", peer->name,
+			       c->name, alias ? alias : peer->name);
+	if (alias && strcmp(alias, peer->name))
+		json_array_append_new(hosts, json_sprintf("%s:%s", alias, ip));
+	json_array_append_new(hosts, json_sprintf("%s:%s", peer->name, ip));
+	json_array_append_new(hosts, json_sprintf("%.12s:%s", peer->id, ip));
+	return 0;
+}
+
 static void options(struct ctr *c, struct sandbox_options *o)
 {
 	const char *mode = js(c->host, "NetworkMode");
@@ -56,8 +97,8 @@ static void endpoint_options(struct ctr *c, json_t *endpoint, bool first,
 	if (!*mac && first)
 		mac = js(c->config, "MacAddress");
 	*o = (struct endpoint_options){
-		.ip4 = or_null(*js(endpoint, "SwarmAddress") ? js(endpoint, "SwarmAddress") :
-							       js(ipam, "IPv4Address")),
+		.ip4 = or_null(*js(endpoint, "SwarmAddress") ? js(endpoint, "SwarmAddress")
+							     : js(ipam, "IPv4Address")),
 		.mac = or_null(mac),
 		.aliases = json_is_array(aliases) ? aliases : NULL,
 		.swarm = swarm_part(endpoint),
@@ -94,6 +135,12 @@ static json_t *primary_endpoint(struct ctr *c, const char *mode)
 	return e ? e : !strcmp(mode, "bridge") ? json_object_get(c->networking, "default") : NULL;
 }
 
+/* It was disconnected from the network of its mode: null stands for it. */
+static bool left_primary(struct ctr *c, const char *mode)
+{
+	return json_is_null(json_object_get(c->networking, mode));
+}
+
 json_t *ctr_networks(struct ctr *c)
 {
 	json_t *out = json_array(), *endpoint;
@@ -101,9 +148,11 @@ json_t *ctr_networks(struct ctr *c)
 
 	if (isolated(c))
 		return out;
-	json_array_append_new(out, json_string(js(c->host, "NetworkMode")));
+	if (!left_primary(c, js(c->host, "NetworkMode")))
+		json_array_append_new(out, json_string(js(c->host, "NetworkMode")));
 	json_object_foreach (c->networking, name, endpoint)
-		if (strcmp(name, "default") && strcmp(name, js(c->host, "NetworkMode")))
+		if (strcmp(name, "default") && strcmp(name, js(c->host, "NetworkMode")) &&
+		    !json_is_null(endpoint))
 			json_array_append_new(out, json_string(name));
 	return out;
 }
@@ -135,8 +184,9 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 	struct ctr *peer = ctr_mode_peer(c, mode);
 	struct network *primary;
 	struct sandbox_options o;
-	json_t *endpoint;
-	int rc;
+	json_t *endpoint, *hosts = NULL, *link;
+	size_t i;
+	int rc = 0;
 
 	if (starts_with(mode, "container:")) {
 		if (!peer)
@@ -148,15 +198,26 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 				       peer->name, ctr_status_name(peer));
 	}
 	options(c, &o);
-	c->sandbox = sandbox_new(c->ctrs->opt.nets, &o);
+	if (json_array_size(json_object_get(c->host, "Links"))) {
+		hosts = json_is_array(o.extra_hosts) ? json_copy(o.extra_hosts) : json_array();
+		json_array_foreach (json_object_get(c->host, "Links"), i, link)
+			rc = rc ? rc : add_link(c, json_string_value(link), hosts, err);
+		o.extra_hosts = hosts;
+	}
+	if (!rc)
+		c->sandbox = sandbox_new(c->ctrs->opt.nets, &o);
+	json_decref(hosts);
+	if (rc)
+		return rc;
 	if (isolated(c))
 		return 0;
-	rc = join(c, mode, primary_endpoint(c, mode), true, err);
+	if (!left_primary(c, mode))
+		rc = join(c, mode, primary_endpoint(c, mode), true, err);
 	primary = rc ? NULL : nets_find(c->ctrs->opt.nets, mode, err);
 	json_object_foreach (c->networking, name, endpoint) {
 		struct network *n;
 
-		if (rc || !strcmp(name, "default"))
+		if (rc || !strcmp(name, "default") || json_is_null(endpoint))
 			continue;
 		n = nets_find(c->ctrs->opt.nets, name, err);
 		if (n != primary || !n)
@@ -213,10 +274,11 @@ json_t *ctr_network_settings(struct ctr *c)
 		return doc;
 	}
 	nets = json_object();
-	if (!starts_with(mode, "container:"))
+	if (!starts_with(mode, "container:") && !left_primary(c, mode))
 		json_object_set_new(nets, mode, down_endpoint(c, mode, primary_endpoint(c, mode)));
 	json_object_foreach (c->networking, name, e)
-		if (strcmp(name, mode) && strcmp(name, "default") && !isolated(c))
+		if (strcmp(name, mode) && strcmp(name, "default") && !json_is_null(e) &&
+		    !isolated(c))
 			json_object_set_new(nets, name, down_endpoint(c, name, e));
 	return json_pack("{s:s, s:s, s:s, s:{}, s:b, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, "
 			 "s:n, s:n, s:o}",
@@ -248,6 +310,8 @@ static void change_end(void *arg)
 	if (!ch->err.code && c) {
 		if (ch->endpoint)
 			json_object_set(c->networking, ch->name, ch->endpoint);
+		else if (!strcmp(js(c->host, "NetworkMode"), ch->name))
+			json_object_set_new(c->networking, ch->name, json_null());
 		else
 			json_object_del(c->networking, ch->name);
 		if (c->sandbox && c->sandbox_up) {
@@ -299,6 +363,11 @@ void ctr_network_connect(struct ctr *c, struct network *n, json_t *endpoint, ctr
 		err_set(&ch->err, -EPERM,
 			"container cannot be disconnected from host network or connected to host "
 			"network");
+	else if (!strcmp(js(c->host, "NetworkMode"), "none"))
+		err_set(&ch->err, -EPERM,
+			"container cannot be connected to multiple networks with one of the "
+			"networks in private "
+			"(none) mode");
 	else if (starts_with(js(c->host, "NetworkMode"), "container:"))
 		err_set(&ch->err, -EPERM,
 			"container sharing network namespace with another container or host cannot "

@@ -277,7 +277,7 @@ static void client_drop(size_t i)
 
 	if (!c)
 		return;
-	if (c->attached && opt_once)
+	if (c->attached && opt_once && !opt_tty) /* a terminal waits for the next one */
 		in_eof = 1;
 	close(c->fd);
 	free(c->out);
@@ -357,7 +357,7 @@ static void on_frame(struct client *c, int type, const unsigned char *p, size_t 
 		in_len += n;
 		return;
 	case SHIM_STDIN_EOF:
-		in_eof = 1;
+		in_eof = !opt_tty;
 		return;
 	case SHIM_RESIZE:
 		if (n == 4 && opt_tty && out_fd >= 0) {

@@ -132,7 +132,8 @@ int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *er
 	if (!doc)
 		return err->code;
 	host = json_object_get(doc, "HostConfig");
-	if (!json_is_object(host) || strlen(js(doc, "Image")) >= sizeof(c->image_id) || !*js(doc, "Name")) {
+	if (!json_is_object(host) || strlen(js(doc, "Image")) >= sizeof(c->image_id) ||
+	    !*js(doc, "Name")) {
 		json_decref(doc);
 		return err_set(err, -EBADMSG, "the description in %s is damaged", dir);
 	}

@@ -116,6 +116,7 @@ line 4" docker logs --until "$since" log
 check "a future since" equals "" docker logs --since 2100-01-01T00:00:00Z log
 docker logs -f log > "$work/followed" 2>&1 &
 follower=$!
+wait_for 60 grep -q bad "$work/followed"
 docker rm -f log > /dev/null
 check "follow ends with the container" timeout 30 tail --pid=$follower -f /dev/null
 check "and has it all" equals "line 5" sed -n 5p "$work/followed"
@@ -161,7 +162,7 @@ check "cp a folder" docker cp crate:/d "$work/d"
 check "whole" equals deep cat "$work/d/e/f"
 check "links stay links" equals /etc/passwd readlink "$work/d/l"
 check "a link does not lead out" says root:x:0:0 sh -c "docker -H unix://$(node_sock n1) cp crate:/up/passwd - | tar -xO"
-check "cp of what is not there" refuses "Could not find the file /nosuch" docker cp crate:/nosuch "$work/x"
+check "cp of what is not there" refuses "nosuch" docker cp crate:/nosuch "$work/x"
 check "export" says "tmp/file" sh -c "docker -H unix://$(node_sock n1) export crate | tar -t"
 check "commit" says sha256: docker commit -c 'CMD ["cat","/tmp/file"]' -m note crate new:1
 check "the new image has it" equals content run --rm new:1
@@ -181,7 +182,13 @@ start=$(date +%s%N)
 docker stop -t 1 stubborn > /dev/null
 check "stop kills in the end" equals 137 state ExitCode stubborn
 check "after its time" test $((($(date +%s%N) - start) / 1000000)) -ge 1000
-check "start -a" exits 137 sh -c "docker -H unix://$(node_sock n1) start -a stubborn & sleep 1; docker -H unix://$(node_sock n1) kill stubborn > /dev/null; wait \$!"
+start_and_kill() {
+	docker start -a stubborn &
+	wait_for 60 is Status stubborn running
+	docker kill stubborn > /dev/null
+	wait $!
+}
+check "start -a" exits 137 start_and_kill
 docker rm stubborn > /dev/null
 run -di --name att alpine sh -c 'while read l; do echo "got $l"; done; echo end; exit 3' > /dev/null
 att() { echo x | docker attach att; }
@@ -199,6 +206,10 @@ run -d --name from -v kept:/kept alpine sh -c 'echo x > /kept/f; sleep 1000' > /
 check "another one's volumes" equals x run --rm --volumes-from from:ro alpine sh -c 'while ! cat /kept/f; do sleep 0.1; done 2> /dev/null'
 check "and read-only" refuses "Read-only file system" run --rm --volumes-from from:ro alpine touch /kept/g
 docker rm -f from > /dev/null
+docker run -d --name linked alpine sleep 1000 > /dev/null
+check "a link is in the hosts file" says other docker run --rm --link linked:other alpine cat /etc/hosts
+docker rm -f linked > /dev/null
+check "a link to what is not there" refuses "could not get container for nosuch" docker run --rm --link nosuch:x alpine true
 
 # -- restart policies
 run -d --name flaky --restart on-failure:2 alpine sh -c 'exit 4' > /dev/null
@@ -229,13 +240,13 @@ check "events" equals "create attach start die destroy" sh -c "docker -H unix://
 
 # -- they outlive the agent
 run -d --name live --restart unless-stopped alpine sh -c 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done' > /dev/null
-run -d --name ends alpine sh -c 'sleep 1; exit 42' > /dev/null
+run -d --name ends alpine sh -c 'sleep 3; exit 42' > /dev/null
+pid_ends=$(state Pid ends)
 run -d --name healthy --health-cmd true --health-interval 300ms alpine sleep 1000 > /dev/null
 pid=$(state Pid live)
 agent_stop n1 KILL
 check "they live without it" kill -0 "$pid"
-_ended() { ! pgrep -f "sleep 1; exit 42" > /dev/null; }
-wait_for 30 _ended
+wait_for 60 _gone "$pid_ends"
 agent_start n1
 check "the same process after kill -9" equals "$pid" state Pid live
 check "still running" equals running state Status live
