@@ -31,6 +31,7 @@ struct api_call {
 	char *path; /* what param points into */
 	void (*body_fn)(struct api_call *call, json_t *body);
 	json_t *body;			/* while body_fn runs, borrowed */
+	bool no_quorum;			/* the swarm's store may not be current */
 };
 
 struct api_route {
@@ -76,6 +77,11 @@ void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *b
  * borrowed, if it was read already, else NULL.
  */
 bool api_leader(struct api_call *call, json_t *body);
+/*
+ * Go on in fn once this manager's store is current; at once on other nodes. Without a quorum: an
+ * error (strict), or fn with call->no_quorum.
+ */
+void api_read_current(struct api_call *call, void (*fn)(struct api_call *call), bool strict);
 
 /* End the call. body is stolen; NULL for none. */
 void api_reply(struct api_call *call, int status, json_t *body);

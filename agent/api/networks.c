@@ -18,7 +18,7 @@ static const char *const list_filters[] = {"dangling", "driver", "id",	 "label",
 /* The store when this manager can read it; networks of the node are shown without it, too. */
 static struct store *store_of(struct api_call *call)
 {
-	return call->engine->swarm ? swarm_store(call->engine->swarm) : NULL;
+	return call->engine->swarm && !call->no_quorum ? swarm_store(call->engine->swarm) : NULL;
 }
 
 /* bridge and host are in the store for services to name; the node's own are what is shown. */
@@ -98,7 +98,7 @@ static void list_local(struct api_call *call, const struct filters *f, bool dang
 	}
 }
 
-static void list(struct api_call *call)
+static void list_current(struct api_call *call)
 {
 	struct store *s = store_of(call);
 	struct filters *f = NULL;
@@ -129,6 +129,11 @@ static void list(struct api_call *call)
 	}
 	filters_free(f);
 	api_reply(call, 200, out);
+}
+
+static void list(struct api_call *call)
+{
+	api_read_current(call, list_current, false);
 }
 
 struct found {
@@ -217,7 +222,7 @@ static json_t *services_json(struct store *s, const Pb__Network *n)
 	return out;
 }
 
-static void inspect(struct api_call *call)
+static void inspect_current(struct api_call *call)
 {
 	const char *scope = api_query(call, "scope");
 	struct found n = {0};
@@ -245,6 +250,11 @@ static void inspect(struct api_call *call)
 			json_object_del(o, "EnableIPv4");
 	}
 	api_reply(call, 200, o);
+}
+
+static void inspect(struct api_call *call)
+{
+	api_read_current(call, inspect_current, false);
 }
 
 /* --- create --- */

@@ -151,7 +151,13 @@ void api_handle(struct http_req *req, void *arg)
 				other_method = true;
 				continue;
 			}
-			if (!tables[t].leader || !api_leader(call, NULL))
+			if (!tables[t].leader)
+				r->fn(call);
+			else if (api_leader(call, NULL))
+				return;
+			else if (!strcmp(method, "GET"))
+				api_read_current(call, r->fn, true);
+			else
 				r->fn(call);
 			return;
 		}

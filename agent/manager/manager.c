@@ -480,6 +480,11 @@ struct store *manager_store(struct manager *m)
 	return m->store;
 }
 
+void manager_barrier(struct manager *m, void (*done)(int rc, void *arg), void *arg)
+{
+	raftd_barrier(m->raftd, done, arg);
+}
+
 struct logbroker *manager_logbroker(struct manager *m)
 {
 	return m->logs;

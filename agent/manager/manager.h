@@ -52,6 +52,8 @@ void manager_close(struct manager *m);
 
 struct store *manager_store(struct manager *m);
 struct writer *manager_writer(struct manager *m);
+/* raftd_barrier() of its raft. */
+void manager_barrier(struct manager *m, void (*done)(int rc, void *arg), void *arg);
 struct logbroker *manager_logbroker(struct manager *m);
 bool manager_leads(const struct manager *m);
 /* Leads, or follows a leader that it hears of. */

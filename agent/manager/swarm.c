@@ -62,6 +62,39 @@ struct store *swarm_store(struct swarm *s)
 		       : NULL;
 }
 
+struct barrier {
+	swarm_done done;
+	void *arg;
+};
+
+static void on_barrier(int rc, void *arg)
+{
+	struct barrier *b = arg;
+	struct err err = ERR_INIT;
+
+	if (rc)
+		err_set(&err, -EIO, "%s", swarm_no_leader);
+	b->done(rc ? &err : NULL, b->arg);
+	free(b);
+}
+
+static void pass_barrier(void *arg)
+{
+	on_barrier(0, arg);
+}
+
+void swarm_barrier(struct swarm *s, swarm_done done, void *arg)
+{
+	struct barrier *b = xcalloc(1, sizeof(*b));
+
+	b->done = done;
+	b->arg = arg;
+	if (swarm_store(s))
+		manager_barrier(s->manager, on_barrier, b);
+	else
+		loop_defer(s->opt.loop, pass_barrier, b);
+}
+
 struct logbroker *swarm_logbroker(struct swarm *s)
 {
 	return s->manager ? manager_logbroker(s->manager) : NULL;

@@ -163,6 +163,12 @@ void swarm_attach(struct swarm *swarm, const char *container_id, const char *net
 		  void (*done)(const struct err *err, const char *ip4, void *arg), void *arg);
 void swarm_detach(struct swarm *swarm, const char *container_id, const char *network);
 
+/*
+ * done(NULL) once this manager's store holds all that was committed before the call: what is read
+ * then is current, also on a follower. -EIO without a leader or quorum; on a node that is no active
+ * manager done(NULL) comes at once. From the loop.
+ */
+void swarm_barrier(struct swarm *swarm, swarm_done done, void *arg);
 /* The broker of services' logs; NULL on a node that is no active manager. */
 struct logbroker;
 struct logbroker *swarm_logbroker(struct swarm *swarm);
