@@ -39,11 +39,15 @@ in_ns() {
 	nsenter -t "$pid" -n -m -u -- "$@"
 }
 
+# Whether a process is still the one of this lab that its pid was noted for. usage: _ours PID TEXT
+_ours() { tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -qF -- "$LAB/$2"; }
 _ns_ready() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ] && [ "$(cat "/proc/$1/comm")" = sleep ]; }
 
 ns_new() {
 	local pid
-	unshare --net --mount --uts --propagation private -- sleep infinity < /dev/null > /dev/null 2>&1 &
+	# its arguments name the lab: a pid alone may be another's by the time the lab ends
+	unshare --net --mount --uts --propagation private -- \
+		bash -c "exec -a 'holder of $LAB/ns/$1' sleep infinity" < /dev/null > /dev/null 2>&1 &
 	pid=$!
 	disown $pid
 	wait_for 5 _ns_ready $pid || { lab_die "cannot make the namespace $1"; return; }
@@ -97,6 +101,7 @@ _gone() { ! kill -0 "$1" 2> /dev/null; }
 agent_stop() {
 	local pid
 	pid=$(cat "$LAB/$1/pid" 2> /dev/null) || return 0
+	_ours "$pid" "$1/" || { rm -f "$LAB/$1/pid"; return 0; }
 	kill -"${2:-TERM}" "$pid" 2> /dev/null
 	wait_for "$LAB_TIMEOUT" _gone "$pid" || lab_die "the agent of $1 does not stop"
 	rm -f "$LAB/$1/pid"
@@ -139,6 +144,7 @@ lab_down() {
 	for n in "$LAB"/ns/*; do
 		[ -e "$n" ] || continue
 		pid=$(cat "$n")
+		_ours "$pid" "ns/" || continue
 		_lab_kill_namespace "$pid"
 		kill -KILL "$pid" 2> /dev/null
 		wait_for 5 _gone "$pid"
