@@ -76,17 +76,47 @@ static int new_root(const Pb__CAConfig *config, char **ret_cert, char **ret_key,
 	return 0;
 }
 
+/* The same PEM text but for white space around it. */
+static bool same_pem(ProtobufCBinaryData a, ProtobufCBinaryData b)
+{
+	while (a.len && a.data[a.len - 1] <= ' ')
+		a.len--;
+	while (b.len && b.data[b.len - 1] <= ' ')
+		b.len--;
+	return a.len == b.len && !memcmp(a.data, b.data, a.len);
+}
+
+bool ca_rotation_wanted(const Pb__Cluster *cluster)
+{
+	const Pb__CAConfig *config = cluster && cluster->spec ? cluster->spec->ca_config : NULL;
+	const Pb__RootCA *root = cluster ? cluster->root_ca : NULL;
+
+	if (!config || !root)
+		return false;
+	if (!config->signing_ca_cert.len)
+		return config->force_rotate != root->last_forced_rotation;
+	if (root->root_rotation)
+		return !same_pem(config->signing_ca_cert, root->root_rotation->ca_cert);
+	return !same_pem(config->signing_ca_cert, root->ca_cert);
+}
+
 int ca_rotation_begin(Pb__Cluster *cluster, struct err *err)
 {
-	Pb__CAConfig *config = cluster->spec ? cluster->spec->ca_config : NULL;
-	Pb__RootCA *root = cluster->root_ca;
 	_cleanup_free_ char *cert = NULL, *old_cert = NULL, *cross = NULL;
 	_cleanup_secret_ char *key = NULL, *old_key = NULL;
+	Pb__RootCA *root = cluster->root_ca;
 	Pb__RootRotation *rotation;
+	Pb__CAConfig *config;
 	int rc;
 
-	if (!config || !root || config->force_rotate == root->last_forced_rotation)
+	if (!ca_rotation_wanted(cluster))
 		return 0;
+	config = cluster->spec->ca_config;
+	if (config->signing_ca_cert.len && same_pem(config->signing_ca_cert, root->ca_cert)) {
+		/* back to where we are: a rotation under way is given up */
+		pb_free(steal_ptr(root->root_rotation));
+		return 0;
+	}
 	if (!root->ca_key.len)
 		return err_set(err, -EINVAL,
 			       "the root certificate cannot be rotated: its key is not here");
@@ -95,14 +125,12 @@ int ca_rotation_begin(Pb__Cluster *cluster, struct err *err)
 		return rc;
 	old_cert = ca_text(root->ca_cert);
 	old_key = ca_text(root->ca_key);
-	root->last_forced_rotation = config->force_rotate;
-	pb_free(steal_ptr(root->root_rotation));
-	pb_set_bytes(&config->signing_ca_key, NULL, 0); /* it is in the rotation now */
-	if (streq(cert, old_cert))
-		return 0; /* back to where we are: a rotation under way is given up */
 	rc = ca_cross_sign(old_cert, old_key, cert, &cross, err);
 	if (rc)
 		return rc;
+	root->last_forced_rotation = config->force_rotate;
+	pb_set_bytes(&config->signing_ca_key, NULL, 0); /* it is in the rotation now */
+	pb_free(steal_ptr(root->root_rotation));
 	rotation = root->root_rotation = pb_new(pb__root_rotation);
 	set_text(&rotation->ca_cert, cert);
 	set_text(&rotation->ca_key, key);

@@ -34,8 +34,7 @@ struct ca_server {
 	size_t n_waiters;
 	struct timer timer;
 	bool leads, writing, dirty;
-	bool rotate_failed;
-	uint64_t failed_rotation; /* force_rotate that cannot be done */
+	uint64_t failed_version; /* of the cluster whose wish for a rotation cannot be met */
 };
 
 static bool is_unsigned(const Pb__Node *n)
@@ -358,13 +357,7 @@ static const struct grpc_method methods[] = {
 
 static bool rotation_asked(const struct ca_server *ca, const Pb__Cluster *c)
 {
-	uint64_t asked;
-
-	if (!c || !c->root_ca || !c->spec || !c->spec->ca_config)
-		return false;
-	asked = c->spec->ca_config->force_rotate;
-	return asked != c->root_ca->last_forced_rotation &&
-	       !(ca->rotate_failed && asked == ca->failed_rotation);
+	return ca_rotation_wanted(c) && store_version(c) != ca->failed_version;
 }
 
 static int begin_rotation(struct ca_server *ca, struct store_tx *tx, struct err *err)
@@ -378,8 +371,7 @@ static int begin_rotation(struct ca_server *ca, struct store_tx *tx, struct err 
 	copy = pb_clone(c);
 	if (ca_rotation_begin(copy, &why)) {
 		log_error("ca: the root certificate is not rotated: %s", why.msg);
-		ca->rotate_failed = true;
-		ca->failed_rotation = c->spec->ca_config->force_rotate;
+		ca->failed_version = store_version(c);
 		pb_free(copy);
 		return 0;
 	}
@@ -611,7 +603,7 @@ void ca_server_free(struct ca_server *ca)
 void ca_server_lead(struct ca_server *ca, bool leads)
 {
 	ca->leads = leads;
-	ca->rotate_failed = false;
+	ca->failed_version = 0;
 	if (leads)
 		plan(ca, 0);
 	else

@@ -5,8 +5,8 @@
  * intermediate, every node renewed, then the new root. Loop thread only.
  *
  * A rotation begins when the cluster's spec.ca_config.force_rotate differs from
- * root_ca.last_forced_rotation, with the spec's signing_ca_cert and _key if they are set. It ends
- * when every node says in its description's tls_info that its certificate is the new root's.
+ * root_ca.last_forced_rotation, or signing_ca_cert (with signing_ca_key) from the root. It ends when
+ * every node says in its description's tls_info that its certificate is the new root's.
  * Source: SWARM-WIRE §1; swarmkit ca/server.go, ca/reconciler.go, manager/controlapi/ca_rotation.go.
  */
 #pragma once

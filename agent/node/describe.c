@@ -50,20 +50,26 @@ static int64_t cores(void)
 						       : CPU_COUNT(&set);
 }
 
+#define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
+#define PEM_END "-----END CERTIFICATE-----"
+
 static Pb__NodeTLSInfo *tls_info(const char *roots, const char *cert)
 {
 	Pb__NodeTLSInfo *t = pb_new(pb__node_tlsinfo);
 	void *subject, *key;
 	size_t subject_size, key_size;
 	struct ca_identity who;
+	const char *next;
 
 	pb_set_bytes(&t->trust_root, roots, strlen(roots));
 	if (!ca_identity(cert, &who, NULL)) {
 		pb_set_bytes(&t->cert_issuer_subject, who.issuer_subject, who.issuer_subject_size);
 		ca_identity_done(&who);
 	}
-	/* the root that signed: the only one, or during a rotation the one that verifies */
-	if (!ca_subject_and_key(roots, &subject, &subject_size, &key, &key_size, NULL)) {
+	/* the next certificate of the chain (during and after a rotation), else the root has signed */
+	next = strstr(cert, PEM_END);
+	next = next ? strstr(next, PEM_BEGIN) : NULL;
+	if (!ca_subject_and_key(next ? next : roots, &subject, &subject_size, &key, &key_size, NULL)) {
 		pb_set_bytes(&t->cert_issuer_public_key, key, key_size);
 		free(subject);
 		free(key);

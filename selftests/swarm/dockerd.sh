@@ -40,6 +40,9 @@ containers() { # NODE WANT
 ready() { # MANAGER HOSTNAME
 	[ "$(d "$1" node inspect -f '{{.Status.State}}' "$2")" = ready ]
 }
+rotated() { # MANAGER
+	[ "$(d "$1" info -f '{{.Swarm.Cluster.RootRotationInProgress}}')" = false ]
+}
 state_is() { # MANAGER HOSTNAME STATE
 	[ "$(d "$1" node inspect -f '{{.Status.State}}' "$2")" = "$3" ]
 }
@@ -63,6 +66,9 @@ swarm_of() {
 	check "the worker has new tasks" wait_for 60 new_tasks "$w" A=B 2
 	check "a task dies" d "$w" kill "$(d "$w" ps -q | head -1)"
 	check "and is replaced" wait_for 60 running "$m" web 4
+	check "the root certificate is rotated" d "$m" swarm ca --rotate -d
+	check "also on the worker" wait_for 60 rotated "$m"
+	check "which is ready" wait_for 30 ready "$m" "$w"
 	check "the worker is drained" d "$m" node update --availability drain "$w"
 	check "and empty" wait_for 60 containers "$w" 0
 	check "the service goes on elsewhere" wait_for 60 on_node "$m" web "$m" 4
