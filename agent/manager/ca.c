@@ -14,6 +14,7 @@
 
 #include "core/buf.h"
 #include "manager/ca.h"
+#include "rpc/tls.h"
 
 #define NS_PER_S 1000000000LL
 #define ROOT_YEARS 20
@@ -343,7 +344,7 @@ int ca_verify(const char *roots, const char *text, struct ca_identity *ret, stru
 		X509_STORE_add_cert(store, sk_X509_value(trusted, i));
 	if (!X509_STORE_CTX_init(ctx, store, sk_X509_value(chain, 0), chain))
 		return fail(err, -EIO, "cannot verify a certificate");
-	if (X509_verify_cert(ctx) != 1) {
+	if (tls_verify_cert(ctx) != 1) {
 		ERR_clear_error();
 		return err_set(err, -EACCES, "the certificate is not trusted: %s",
 			       X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));

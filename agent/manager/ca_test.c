@@ -2,6 +2,9 @@
 #include <errno.h>
 #include <time.h>
 
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
 #include "manager/ca.h"
 
 #include <kselftest_harness.h>
@@ -134,6 +137,64 @@ TEST_F(ca, files)
 	EXPECT_EQ(0, rmdir(dir));
 	self->key = key;
 	free(files.cert);
+}
+
+/* Go's cross-signed roots: without the identifier of the key that signed. */
+static char *without_key_id(const char *pem, const char *key_pem)
+{
+	BIO *in = BIO_new_mem_buf(pem, -1), *key_in = BIO_new_mem_buf(key_pem, -1);
+	BIO *out = BIO_new(BIO_s_mem());
+	X509 *cert = PEM_read_bio_X509(in, NULL, NULL, NULL);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL);
+	char *data, *text;
+	long n;
+
+	X509_EXTENSION_free(
+		X509_delete_ext(cert, X509_get_ext_by_NID(cert, NID_authority_key_identifier, -1)));
+	X509_sign(cert, key, EVP_sha256());
+	PEM_write_bio_X509(out, cert);
+	n = BIO_get_mem_data(out, &data);
+	text = strndup(data, n);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	BIO_free(key_in);
+	BIO_free(out);
+	return text;
+}
+
+TEST_F(ca, cross_signed_roots)
+{
+	struct ca_leaf leaf = {"node1", CA_WORKER, "cluster1", 0};
+	struct ca_identity id;
+	char *root2, *key2, *cross, *bare, *cert;
+
+	ASSERT_EQ(0, ca_root_new(&root2, &key2, NULL));
+	ASSERT_EQ(0, ca_cross_sign(self->root, self->root_key, root2, &cross, NULL));
+	bare = without_key_id(cross, self->root_key);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, ca_sign(root2, key2, i ? bare : cross, self->csr, &leaf, &cert, NULL));
+		EXPECT_EQ(0, ca_verify(self->root, cert, &id, NULL));
+		EXPECT_STREQ("node1", id.node_id);
+		ca_identity_done(&id);
+		/* and later */
+		EXPECT_EQ(0, ca_verify(root2, cert, &id, NULL));
+		ca_identity_done(&id);
+		free(cert);
+	}
+	/* a root of somebody else in the same place */
+	ASSERT_EQ(0, ca_sign(root2, key2, root2, self->csr, &leaf, &cert, NULL));
+	EXPECT_EQ(-EACCES, ca_verify(self->root, cert, &id, NULL));
+	free(cert);
+	free(bare);
+	bare = without_key_id(cross, key2);
+	ASSERT_EQ(0, ca_sign(root2, key2, bare, self->csr, &leaf, &cert, NULL));
+	EXPECT_EQ(-EACCES, ca_verify(self->root, cert, &id, NULL));
+	free(cert);
+	free(bare);
+	free(cross);
+	free(root2);
+	free(key2);
 }
 
 TEST_HARNESS_MAIN

@@ -382,7 +382,8 @@ static void on_connected(struct h2_conn *conn)
 	timer_cancel(&conn->deadline);
 	grpc_socket_setup(bufferevent_getfd(conn->bev));
 	SSL_get0_alpn_selected(conn->ssl, &alpn, &n);
-	if (!conn->server && (n != 2 || memcmp(alpn, "h2", 2))) {
+	/* swarmkit's managers choose none once they have renewed their certificate */
+	if (!conn->server && n && (n != 2 || memcmp(alpn, "h2", 2))) {
 		kill_conn(conn, "the peer speaks no HTTP/2");
 		return;
 	}

@@ -10,6 +10,8 @@
 
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+enum { CHAIN_MAX = 8 }; /* certificates looked at */
+
 struct tls {
 	unsigned int refs;
 	SSL_CTX *server; /* NULL without certificate */
@@ -120,6 +122,55 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_size, const u
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* Signed by one of the roots, though it names itself as the issuer. */
+static bool is_cross_signed(X509 *cert, const STACK_OF(X509) * roots)
+{
+	bool found = false;
+
+	if (X509_check_ca(cert) != 1 ||
+	    X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) ||
+	    X509_cmp_current_time(X509_get0_notBefore(cert)) > 0 ||
+	    X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
+		return false;
+	for (int i = 0; i < sk_X509_num(roots) && !found; i++) {
+		X509 *root = sk_X509_value(roots, i);
+
+		found = !X509_NAME_cmp(X509_get_subject_name(root), X509_get_issuer_name(cert)) &&
+			X509_cmp(root, cert) && X509_verify(cert, X509_get0_pubkey(root)) == 1;
+	}
+	ERR_clear_error();
+	return found;
+}
+
+int tls_verify_cert(X509_STORE_CTX *ctx)
+{
+	STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
+	STACK_OF(X509) *roots = X509_STORE_get1_all_certs(X509_STORE_CTX_get0_store(ctx));
+	int n_roots = sk_X509_num(roots), rc;
+
+	for (int i = 0; roots && i < sk_X509_num(sent) && i < CHAIN_MAX; i++) {
+		X509 *cert = sk_X509_value(sent, i);
+
+		if (is_cross_signed(cert, roots) && X509_up_ref(cert))
+			sk_X509_push(roots, cert);
+	}
+	if (sk_X509_num(roots) > n_roots) {
+		X509_STORE_CTX_set0_trusted_stack(ctx, roots);
+		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
+	}
+	rc = X509_verify_cert(ctx);
+	if (sk_X509_num(roots) > n_roots)
+		X509_STORE_CTX_set0_trusted_stack(ctx, NULL);
+	sk_X509_pop_free(roots, X509_free);
+	return rc;
+}
+
+static int verify(X509_STORE_CTX *ctx, void *arg)
+{
+	(void)arg;
+	return tls_verify_cert(ctx);
+}
+
 static int make_ctx(const SSL_METHOD *method, const char *roots, const char *cert, const char *key,
 		    SSL_CTX **ret, struct err *err)
 {
@@ -138,6 +189,7 @@ static int make_ctx(const SSL_METHOD *method, const char *roots, const char *cer
 	SSL_CTX_set_num_tickets(ctx, 0);
 	if (roots && each_cert(roots, add_root, ctx) <= 0)
 		return fail(err, -EINVAL, "the swarm's root certificates cannot be read");
+	SSL_CTX_set_cert_verify_callback(ctx, verify, NULL);
 	SSL_CTX_set_verify(ctx, roots ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	if (cert)
 		rc = use_certificate(ctx, cert, key, err);

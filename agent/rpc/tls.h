@@ -54,5 +54,11 @@ int tls_peer(struct ssl_st *ssl, struct tls_peer *ret);
 void tls_peer_done(struct tls_peer *peer);
 /* The chain that the peer sent, leaf first, as PEM, verified or not; malloc'd; NULL without. */
 char *tls_peer_chain(struct ssl_st *ssl);
+/*
+ * X509_verify_cert(), which also accepts SwarmKit's cross-signed roots: named like their issuer and
+ * without its key's identifier, OpenSSL alone takes them for self-signed ones.
+ */
+struct x509_store_ctx_st;
+int tls_verify_cert(struct x509_store_ctx_st *ctx);
 /* One sentence on why the handshake or the stream failed; empties OpenSSL's queue. */
 int tls_error(struct ssl_st *ssl, struct err *err, const char *what);
