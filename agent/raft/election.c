@@ -96,6 +96,10 @@ static void campaign(struct raft *r, enum campaign kind)
 		/* the own vote counts once it is durable, as any other's */
 		raft_send(r, m);
 	}
+	/* a round that two campaigned in is decided by the next one, which need not be far */
+	r->election_elapsed = 0;
+	r->election_timeout = r->opt.election_ticks / 4 + r->opt.heartbeat_ticks +
+			      rng_below(r->opt.rng, r->opt.election_ticks / 2 + 1);
 }
 
 static bool change_unapplied(const struct raft *r)
@@ -156,7 +160,7 @@ void raft_tick(struct raft *r)
  */
 void raft_lost(struct raft *r, uint64_t member)
 {
-	uint32_t soon = 2 * r->opt.heartbeat_ticks + r->opt.election_ticks / 4;
+	uint32_t soon = r->opt.heartbeat_ticks + r->opt.election_ticks / 4;
 
 	if (r->role != RAFT_FOLLOWER || !member || r->leader != member)
 		return;
@@ -165,16 +169,36 @@ void raft_lost(struct raft *r, uint64_t member)
 	r->election_timeout = soon + rng_below(r->opt.rng, r->opt.election_ticks / 2 + 1);
 }
 
+/*
+ * Two that ask for the same term at a time would each get leave and split the votes. One gives
+ * way: who has the shorter log, else the lower ID. Asking binds nobody, so this is for liveness
+ * alone. Returns whether the other one does.
+ */
+static bool goes_before(struct raft *r, const struct raft_msg *m)
+{
+	uint64_t term = raft_log_last_term(&r->log), last = raft_log_last(&r->log);
+
+	if (r->role != RAFT_PRE_CANDIDATE || m->term != r->term + 1)
+		return false;
+	if (term != m->log_term ? term > m->log_term
+	    : last != m->index	? last > m->index
+				: r->opt.id > m->from)
+		return true;
+	raft_become_follower(r, r->term, 0);
+	return false;
+}
+
 void raft_recv_vote(struct raft *r, const struct raft_msg *m)
 {
 	bool pre = m->type == RAFT_MSG_PRE_VOTE;
+	bool first = pre && goes_before(r, m);
 	/* a repeated vote; the first one in a term whose leader is not known; or only asked */
 	bool can = r->vote == m->from || (!r->vote && !r->leader) || (pre && m->term > r->term);
 	struct raft_msg *a;
 
 	a = raft_msg_new(pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP, 0);
 	a->to = m->from;
-	if (can && raft_log_up_to_date(&r->log, m->index, m->log_term)) {
+	if (can && !first && raft_log_up_to_date(&r->log, m->index, m->log_term)) {
 		/* for the term asked about, which is not ours when only asked */
 		a->term = m->term;
 		if (!pre) {

@@ -251,7 +251,7 @@ static void begin_write(struct raft *r, struct raft_update *u)
 	r->write_last_term = raft_log_last_term(l);
 	r->write_term = r->term;
 	u->n_entries = raft_log_last(l) - l->stable;
-	u->entries = l->ents + (l->n - u->n_entries);
+	u->entries = u->n_entries ? l->ents + (l->n - u->n_entries) : NULL;
 }
 
 static void persisted(struct raft *r)
