@@ -62,6 +62,17 @@ char *xasprintf(const char *fmt, ...)
 	return check(n < 0 ? NULL : s);
 }
 
+bool path_climbs(const char *path)
+{
+	for (const char *p = path; p; p = strchr(p, '/')) {
+		while (*p == '/')
+			p++;
+		if (!strncmp(p, "..", 2) && (p[2] == '/' || !p[2]))
+			return true;
+	}
+	return false;
+}
+
 bool ends_with(const char *s, const char *suffix)
 {
 	size_t n = strlen(s), m = strlen(suffix);

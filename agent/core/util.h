@@ -90,6 +90,8 @@ static inline bool starts_with(const char *s, const char *prefix)
 	return !strncmp(s, prefix, strlen(prefix));
 }
 
+/* Whether a component of the path is "..". */
+bool path_climbs(const char *path);
 /* Case-sensitive suffix test. */
 bool ends_with(const char *s, const char *suffix);
 /*

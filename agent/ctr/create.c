@@ -541,14 +541,6 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 	if (find_mount(c, target))
 		return err_set(err, -EINVAL, "Duplicate mount point: %s", target);
 	path = copy[0] == '/';
-	if (!path && !ctr_name_valid(copy))
-		return err_set(err, -EINVAL,
-			       "create %s: \"%s\" includes invalid characters for a local volume "
-			       "name, only "
-			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass "
-			       "a host directory, use "
-			       "absolute path",
-			       copy, copy);
 	m = add_mount(c, path ? "bind" : "volume", target);
 	m->mode = xstrdup(mode ? mode : path ? "" : "z");
 	for (char *save, *o = mode ? strtok_r(mode, ",", &save) : NULL; o;

@@ -243,7 +243,7 @@ static int read_entries(struct archive *in, struct archive *disk, bool no_overwr
 	while ((rc = archive_read_next_header(in, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
 		const char *path = archive_entry_pathname(e), *link = archive_entry_hardlink(e);
 
-		if (!path || climbs(path) || (link && climbs(link)))
+		if (!path || path_climbs(path) || (link && path_climbs(link)))
 			return err_set(err, -EINVAL,
 				       "the archive's entry %s is outside of its folder",
 				       path ? path : "");

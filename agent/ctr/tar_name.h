@@ -27,15 +27,3 @@ static inline char *whiteout_name(const char *name)
 	return slash ? xasprintf("%.*s/.wh.%s", (int)(slash - name), name, slash + 1)
 		     : xasprintf(".wh.%s", name);
 }
-
-/* Whether a component is "..". */
-static inline bool climbs(const char *path)
-{
-	for (const char *p = path; p; p = strchr(p, '/')) {
-		while (*p == '/')
-			p++;
-		if (!strncmp(p, "..", 2) && (p[2] == '/' || !p[2]))
-			return true;
-	}
-	return false;
-}

@@ -107,17 +107,6 @@ static int whiteout(const char *path, struct err *err)
 	return 1;
 }
 
-static bool escapes(const char *path)
-{
-	for (const char *p = path; p; p = strchr(p, '/')) {
-		while (*p == '/')
-			p++;
-		if (!strncmp(p, "..", 2) && (p[2] == '/' || !p[2]))
-			return true;
-	}
-	return false;
-}
-
 static int copy_data(struct archive *a, struct archive *out)
 {
 	const void *block;
@@ -143,7 +132,7 @@ static int unpack_entries(struct archive *a, struct archive *out, bool layer, in
 
 		if (!path)
 			return err_set(err, -EBADMSG, "the archive has an entry without a name");
-		if (!layer && (escapes(path) || path[0] == '/' || (link && escapes(link))))
+		if (!layer && (path_climbs(path) || path[0] == '/' || (link && path_climbs(link))))
 			return err_set(err, -EPERM, "the archive's entry %s is outside of its folder", path);
 		while (*path == '/' || (path[0] == '.' && path[1] == '/'))
 			path++;
