@@ -174,6 +174,8 @@ static void on_member(const char *addr, bool alive, void *arg)
 
 	if (s->manager)
 		manager_node_suspect(s->manager, addr, alive);
+	if (!alive && s->session)
+		session_suspect(s->session, addr);
 	worker_set_cluster_size(s->worker, gossipd_size(s->gossip));
 }
 
