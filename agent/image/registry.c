@@ -93,11 +93,40 @@ static void index_digest(const char *dir, char ret[DIGEST_SIZE])
 	json_decref(doc);
 }
 
+/* The digest under which the registry has it; "" when it does not say. */
+static void registry_digest(struct image_job *job, const char *url, const char *creds, char ret[DIGEST_SIZE])
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	const char *argv[12];
+	struct reference r;
+	int n = 0;
+
+	ret[0] = 0;
+	reference_parse(job->ref, &r, NULL);
+	argv[n++] = "skopeo";
+	argv[n++] = "--override-os=linux";
+	argv[n++] = "inspect";
+	argv[n++] = "--no-tags";
+	argv[n++] = "--format={{.Digest}}";
+	if (insecure(job->images, r.name))
+		argv[n++] = "--tls-verify=false";
+	if (creds) {
+		argv[n++] = "--creds";
+		argv[n++] = creds;
+	}
+	argv[n++] = url;
+	argv[n] = NULL;
+	if (run_program(argv, NULL, &out, NULL))
+		return;
+	out.data[strcspn(out.data, "\n")] = 0;
+	if (digest_valid(out.data))
+		strcpy(ret, out.data);
+}
+
 static int run_pull(struct image_job *job)
 {
 	_cleanup_free_ char *creds = credentials(job->auth), *from = xasprintf("docker://%s", job->ref), *to = NULL;
-	_cleanup_free_ char *digest_file = NULL;
-	_cleanup_buf_ struct buf errors = BUF_INIT, digest_text = BUF_INIT;
+	_cleanup_buf_ struct buf errors = BUF_INIT;
 	char *dir = tmp_dir(job->root, "pull", &job->err), digest[DIGEST_SIZE] = "";
 	const char *argv[16];
 	struct reference r;
@@ -108,14 +137,11 @@ static int run_pull(struct image_job *job)
 	reference_parse(job->ref, &r, NULL);
 	status(job, r.tag[0] ? r.tag : r.digest, "Pulling from %s", strchr(r.name, '/') + 1);
 	to = xasprintf("oci:%s/layout:image", dir);
-	digest_file = xasprintf("%s/digest", dir);
 	argv[n++] = "skopeo";
 	argv[n++] = "--override-os=linux";
 	argv[n++] = "--insecure-policy";
 	argv[n++] = "copy";
 	argv[n++] = "--quiet";
-	argv[n++] = "--digestfile";
-	argv[n++] = digest_file;
 	if (insecure(job->images, r.name))
 		argv[n++] = "--src-tls-verify=false";
 	if (creds) {
@@ -137,9 +163,12 @@ static int run_pull(struct image_job *job)
 	if (!rc) {
 		struct imported *im = &job->found[0];
 
-		if (!file_read(digest_file, 100, &digest_text, NULL) && digest_valid(digest_text.data))
-			strcpy(digest, digest_text.data);
+		/* the layout's own digest is not the registry's where the manifest was converted */
+		if (r.digest[0])
+			strcpy(digest, r.digest);
 		else
+			registry_digest(job, from, creds, digest);
+		if (!digest[0])
 			index_digest(to, digest);
 		json_decref(im->refs);
 		im->refs = r.tag[0] ? json_pack("[o]", json_sprintf("%s:%s", r.name, r.tag)) : json_array();

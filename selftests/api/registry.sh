@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A registry of its own on the node: push, pull, what it says of an image, and a service that runs by
+# digest.
+. "$(dirname "$0")/../lib.sh"
+command -v docker-registry > /dev/null || { echo "ok 1 # SKIP no docker-registry"; trap - EXIT; lab_down; exit 0; }
+agent_start n1
+sock=$(node_sock n1)
+docker_cli=$(command -v docker)
+docker() { timeout 60 "$docker_cli" -H "unix://$sock" "$@"; }
+base_image n1
+mkdir -p "$LAB/registry"
+cat > "$LAB/registry.yml" << END
+version: 0.1
+storage: {filesystem: {rootdirectory: $LAB/registry}}
+http: {addr: 127.0.0.1:5000}
+END
+nsenter -t "$(lab_pid n1)" -n -- docker-registry serve "$LAB/registry.yml" > "$LAB/registry.log" 2>&1 &
+registry=$!
+check "the registry answers" wait_for 20 in_ns n1 curl -sf http://127.0.0.1:5000/v2/
+repo=127.0.0.1:5000/a/alpine
+docker tag alpine $repo:1
+check "push" says "pushed" docker push $repo:1
+digest=$(in_ns n1 curl -sI -H 'Accept: application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json' http://127.0.0.1:5000/v2/a/alpine/manifests/1 |
+	tr -d '\r' | sed -n 's/^[Dd]ocker-[Cc]ontent-[Dd]igest: //p')
+check "what it says of the image" equals "$digest amd64" bash -c "curl -s --unix-socket $sock http://d/distribution/$repo:1/json | jq -r '.Descriptor.digest + \" \" + .Platforms[0].architecture'"
+check "an image that it has not" says "manifest unknown" curl -s --unix-socket "$sock" http://d/distribution/$repo:2/json
+docker rmi $repo:1 > /dev/null
+check "pull" says "Digest: $digest" docker pull $repo:1
+check "the digest is the registry's" equals "$repo@$digest" docker inspect -f '{{index .RepoDigests 0}}' $repo:1
+check "run by digest" equals hello docker run --rm --network none $repo@"$digest" echo hello
+docker rmi $repo:1 > /dev/null
+check "pull what is not there" refuses "manifest unknown" docker pull $repo:2
+docker swarm init --advertise-addr "$(node_ip n1)" > /dev/null
+check "a service, resolved to its digest by the client" docker service create --name s $repo:1 sleep 1000
+check "it runs by digest" equals "$repo:1@$digest" docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}' s
+check "its container, too" equals "$repo:1@$digest" docker ps --no-trunc --filter label=com.docker.swarm.service.name=s --format '{{.Image}}'
+docker service rm s > /dev/null
+docker swarm leave --force > /dev/null
+kill $registry
+agent_stop n1
+check "nothing is left behind" node_leftovers n1
+finish
