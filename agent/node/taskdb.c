@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "core/log.h"
 #include "disk/file.h"
+#include "disk/lmdb_check.h"
 #include "loop/loop.h"
 #include "wire/pb.h"
 
@@ -31,6 +33,10 @@ struct taskdb {
 	struct op *batch; /* the worker's */
 	int rc; /* of the batch */
 	bool busy, deferred, closed;
+	/* the one thing shared with the worker: a close waits for the batch */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool written;
 };
 
 static void op_free(struct op *op)
@@ -81,23 +87,24 @@ int taskdb_open(struct loop *loop, const char *dir, taskdb_stored stored, void *
 			    *aside = xasprintf("%s.damaged", path);
 	MDB_env *env;
 	MDB_dbi dbi;
+	struct err bad = ERR_INIT;
 	int rc = dir_make(dir, 0700, err);
 
 	if (rc)
 		return rc;
-	rc = env_open(path, &env, &dbi);
-	if (rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_VERSION_MISMATCH ||
-	    rc == MDB_PANIC) {
-		log_warn("%s is damaged (%s): beginning anew", path, mdb_strerror(rc));
+	if (lmdb_check(path, &bad)) {
+		log_warn("%s: beginning anew", bad.msg);
 		rename(path, aside);
-		rc = env_open(path, &env, &dbi);
 	}
+	rc = env_open(path, &env, &dbi);
 	if (rc)
 		return err_set(err, rc > 0 ? -rc : -EIO, "cannot open %s: %s", path,
 			       mdb_strerror(rc));
 	*ret = xcalloc(1, sizeof(**ret));
 	**ret = (struct taskdb){.loop = loop, .env = env, .dbi = dbi, .stored = stored, .arg = arg};
 	(*ret)->tail = &(*ret)->queue;
+	pthread_mutex_init(&(*ret)->lock, NULL);
+	pthread_cond_init(&(*ret)->cond, NULL);
 	return 0;
 }
 
@@ -140,29 +147,51 @@ int taskdb_each(struct taskdb *db,
 	return rc ? err_set(err, -EIO, "cannot read the node's tasks: %s", mdb_strerror(rc)) : 0;
 }
 
-/* On a worker. */
-static void write_batch(void *arg)
+static int write_ops(struct taskdb *db, struct op *op)
 {
-	struct taskdb *db = arg;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
 
-	if (rc) {
-		db->rc = rc;
-		return;
-	}
-	for (struct op *op = db->batch; op && !rc; op = op->next) {
+	if (rc)
+		return rc;
+	for (; op && !rc; op = op->next) {
 		MDB_val k = {strlen(op->key), op->key}, v = {op->value.len, op->value.data};
 
 		rc = op->del ? mdb_del(txn, db->dbi, &k, NULL) : mdb_put(txn, db->dbi, &k, &v, 0);
 		if (rc == MDB_NOTFOUND)
 			rc = 0;
 	}
-	if (rc)
-		mdb_txn_abort(txn);
-	else
-		rc = mdb_txn_commit(txn);
-	db->rc = rc;
+	if (!rc)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+/* On a worker. */
+static void write_batch(void *arg)
+{
+	struct taskdb *db = arg;
+
+	db->rc = write_ops(db, db->batch);
+	pthread_mutex_lock(&db->lock);
+	db->written = true;
+	pthread_cond_signal(&db->cond);
+	pthread_mutex_unlock(&db->lock);
+}
+
+static void ops_free(struct op *op)
+{
+	for (struct op *next; op; op = next) {
+		next = op->next;
+		op_free(op);
+	}
+}
+
+static void taskdb_free(struct taskdb *db)
+{
+	pthread_mutex_destroy(&db->lock);
+	pthread_cond_destroy(&db->cond);
+	free(db);
 }
 
 static void flush(struct taskdb *db);
@@ -170,49 +199,32 @@ static void flush(struct taskdb *db);
 static void written(void *arg)
 {
 	struct taskdb *db = arg;
-	struct op *op = steal_ptr(db->batch), *next;
+	struct op *ops = steal_ptr(db->batch);
 
 	db->busy = false;
+	if (db->closed) {
+		ops_free(ops);
+		if (!db->deferred)
+			taskdb_free(db);
+		return;
+	}
 	if (db->rc)
 		log_error("cannot store the node's tasks: %s", mdb_strerror(db->rc));
-	for (; op; op = next) {
-		next = op->next;
-		if (op->status && !db->closed)
+	for (struct op *op = ops; op; op = op->next)
+		if (op->status)
 			db->stored(op->key + 1, op->status, db->arg);
-		op_free(op);
-	}
+	ops_free(ops);
 	flush(db);
-}
-
-static void take_queue(struct taskdb *db)
-{
-	db->batch = steal_ptr(db->queue);
-	db->tail = &db->queue;
 }
 
 static void flush(struct taskdb *db)
 {
-	if (db->busy || db->deferred)
+	if (db->busy || !db->queue)
 		return;
-	if (db->closed) {
-		if (db->queue) {
-			struct op *next;
-
-			take_queue(db);
-			write_batch(db);
-			for (; db->batch; db->batch = next) {
-				next = db->batch->next;
-				op_free(db->batch);
-			}
-		}
-		env_close(db->env);
-		free(db);
-		return;
-	}
-	if (!db->queue)
-		return;
-	take_queue(db);
+	db->batch = steal_ptr(db->queue);
+	db->tail = &db->queue;
 	db->busy = true;
+	db->written = false;
 	loop_work(db->loop, write_batch, written, db);
 }
 
@@ -221,15 +233,32 @@ static void flush_soon(void *arg)
 	struct taskdb *db = arg;
 
 	db->deferred = false;
-	flush(db);
+	if (!db->closed)
+		flush(db);
+	else if (!db->busy)
+		taskdb_free(db);
 }
 
+/* The file is closed when this returns: it may be opened again at once. */
 void taskdb_close(struct taskdb *db)
 {
+	int rc;
+
 	if (!db)
 		return;
 	db->closed = true;
-	flush(db);
+	pthread_mutex_lock(&db->lock);
+	while (db->busy && !db->written)
+		pthread_cond_wait(&db->cond, &db->lock);
+	pthread_mutex_unlock(&db->lock);
+	rc = db->queue ? write_ops(db, db->queue) : 0;
+	if (rc)
+		log_error("cannot store the node's tasks: %s", mdb_strerror(rc));
+	ops_free(steal_ptr(db->queue));
+	env_close(db->env);
+	/* calls that are still to come free the rest */
+	if (!db->busy && !db->deferred)
+		taskdb_free(db);
 }
 
 /* Everything that one turn of the loop changes shares a batch. */
