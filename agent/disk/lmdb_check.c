@@ -232,6 +232,9 @@ static int check_file(struct check *c)
 			return bad(c, 0, "the size of pages");
 	}
 	m = &metas[metas[1].txn > metas[0].txn];
+	/* LMDB finds the newest by its number, not by looking */
+	if (m->txn % 2 != (uint64_t)(m - metas))
+		return bad(c, m - metas, "its number");
 	if (m->free.page_size != c->page_size || m->last_page < 1 ||
 	    m->last_page > m->map_size / c->page_size)
 		return bad(c, m - metas, "the size of the whole");
