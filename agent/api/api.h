@@ -65,11 +65,16 @@ bool api_query_bool(struct api_call *call, const char *name, bool dflt);
 /* A whole number; dflt when absent or empty. -EINVAL with a sentence otherwise. */
 int api_query_i64(struct api_call *call, const char *name, int64_t dflt, int64_t *ret,
 		  struct err *err);
+/* The parameters h and w of a terminal's new size. */
+int api_query_size(struct api_call *call, unsigned int *ret_rows, unsigned int *ret_cols,
+		   struct err *err);
 /* The decoded X-Registry-Auth as JSON text, malloc'd, or NULL. */
 char *api_registry_auth(struct api_call *call);
 
 /* Read a JSON body (NULL when there is none) and go on in fn; answers 400 itself when it is bad. */
 void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *body));
+/* For a body that may not be missing: -EINVAL when it is NULL. */
+int api_need_body(const json_t *body, struct err *err);
 
 /*
  * For calls about the swarm's objects: on a manager that does not lead, hand the call to the leader

@@ -37,6 +37,29 @@ int api_query_i64(struct api_call *call, const char *name, int64_t dflt, int64_t
 	return 0;
 }
 
+int api_query_size(struct api_call *call, unsigned int *ret_rows, unsigned int *ret_cols,
+		   struct err *err)
+{
+	int64_t h = 0, w = 0;
+	int rc = api_query_i64(call, "h", 0, &h, err);
+
+	if (!rc)
+		rc = api_query_i64(call, "w", 0, &w, err);
+	if (rc)
+		return rc;
+	if (h < 0 || w < 0 || h > UINT16_MAX || w > UINT16_MAX)
+		return err_set(err, -EINVAL, "invalid resize height or width: %lld x %lld",
+			       (long long)h, (long long)w);
+	*ret_rows = h;
+	*ret_cols = w;
+	return 0;
+}
+
+int api_need_body(const json_t *body, struct err *err)
+{
+	return body ? 0 : err_set(err, -EINVAL, "invalid JSON: got EOF while reading request body");
+}
+
 char *api_registry_auth(struct api_call *call)
 {
 	const char *v = http_header(call->req, "X-Registry-Auth");

@@ -281,7 +281,7 @@ static void create_with(struct api_call *call, json_t *body)
 	int rc = 0;
 
 	if (!body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+		rc = api_need_body(body, &err);
 	else if (!str_empty(platform) && strncasecmp(platform, "linux/amd64", 11) &&
 		 strcasecmp(platform, "linux") && strncasecmp(platform, "linux/x86_64", 12))
 		rc = err_set(&err, -ENOENT,
@@ -433,7 +433,7 @@ static void update_with(struct api_call *call, json_t *body)
 	if (!c)
 		return;
 	if (!body)
-		err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+		api_need_body(body, &err);
 	else if (!ctr_update(c, body, &err))
 		err.code = 0;
 	if (err.code)
@@ -450,18 +450,13 @@ static void update(struct api_call *call)
 static void resize(struct api_call *call)
 {
 	struct ctr *c = api_ctr(call);
-	int64_t h = 0, w = 0;
+	unsigned int h = 0, w = 0;
 	struct err err = ERR_INIT;
 	int rc;
 
 	if (!c)
 		return;
-	rc = api_query_i64(call, "h", 0, &h, &err);
-	if (!rc)
-		rc = api_query_i64(call, "w", 0, &w, &err);
-	if (!rc && (h < 0 || w < 0 || h > UINT16_MAX || w > UINT16_MAX))
-		rc = err_set(&err, -EINVAL, "invalid resize height or width: %lld x %lld",
-			     (long long)h, (long long)w);
+	rc = api_query_size(call, &h, &w, &err);
 	if (!rc)
 		rc = ctr_resize(c, h, w, &err);
 	api_done(call, 200, rc ? &err : NULL);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "manager/bootstrap.h"
 #include "manager/ca.h"
 
 static const struct json_table orchestration = {
@@ -125,18 +126,7 @@ static Pb__ClusterSpec *new_spec(void)
 {
 	Pb__ClusterSpec *s = pb_new(pb__cluster_spec);
 
-	pb_set_str(&pb_need(&s->annotations, pb__annotations)->name, "default");
-	pb_need(&s->orchestration, pb__orchestration_config)->task_history_retention_limit = 5;
-	pb_need(&s->raft, pb__raft_config);
-	s->raft->snapshot_interval = 10000;
-	s->raft->log_entries_for_slow_followers = 500;
-	s->raft->election_tick = 10;
-	s->raft->heartbeat_tick = 1;
-	pb_set_duration(&pb_need(&s->dispatcher, pb__dispatcher_config)->heartbeat_period,
-			5000000000LL);
-	pb_set_duration(&pb_need(&s->ca_config, pb__caconfig)->node_cert_expiry, CA_NODE_EXPIRY_NS);
-	pb_need(&s->encryption_config, pb__encryption_config);
-	pb_need(&s->task_defaults, pb__task_defaults);
+	bootstrap_spec_defaults(s);
 	return s;
 }
 

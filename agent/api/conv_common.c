@@ -11,10 +11,10 @@ const struct json_table json_annotations = {
 	},
 };
 
-static const struct json_table version = {
+const struct json_table json_version = {
 	&pb__version__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Index", J_U64, Pb__Version, index),
+		J_FIELD("Index", J_U64, Pb__Version, index, .flags = J_KEEP),
 		{0},
 	},
 };
@@ -22,7 +22,8 @@ static const struct json_table version = {
 const struct json_table json_meta = {
 	&pb__meta__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Version", J_MSG, Pb__Meta, version, .flags = J_KEEP, .table = &version),
+		J_FIELD("Version", J_MSG, Pb__Meta, version, .flags = J_KEEP,
+			.table = &json_version),
 		J_FIELD("CreatedAt", J_TIME, Pb__Meta, created_at, .flags = J_KEEP),
 		J_FIELD("UpdatedAt", J_TIME, Pb__Meta, updated_at, .flags = J_KEEP),
 		{0},
@@ -98,6 +99,17 @@ const struct json_table json_port_config = {
 		J_FIELD("PublishedPort", J_U32, Pb__PortConfig, published_port),
 		J_FIELD("PublishMode", J_ENUM, Pb__PortConfig, publish_mode,
 			.words = publish_modes),
+		{0},
+	},
+};
+
+const struct json_table json_resources = {
+	&pb__resources__descriptor,
+	(const struct json_field[]){
+		J_FIELD("NanoCPUs", J_I64, Pb__Resources, nano_cpus),
+		J_FIELD("MemoryBytes", J_I64, Pb__Resources, memory_bytes),
+		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic,
+		       .table = &json_generic_resource),
 		{0},
 	},
 };

@@ -355,23 +355,12 @@ static const struct json_table attachment_spec = {
 	},
 };
 
-static const struct json_table resources = {
-	&pb__resources__descriptor,
-	(const struct json_field[]){
-		J_FIELD("NanoCPUs", J_I64, Pb__Resources, nano_cpus),
-		J_FIELD("MemoryBytes", J_I64, Pb__Resources, memory_bytes),
-		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic,
-		       .table = &json_generic_resource),
-		{0},
-	},
-};
-
 static const struct json_table requirements = {
 	&pb__resource_requirements__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Limits", J_MSG, Pb__ResourceRequirements, limits, .table = &resources),
+		J_FIELD("Limits", J_MSG, Pb__ResourceRequirements, limits, .table = &json_resources),
 		J_FIELD("Reservations", J_MSG, Pb__ResourceRequirements, reservations,
-			.table = &resources),
+			.table = &json_resources),
 		J_FIELD("SwapBytes", J_I64_VALUE, Pb__ResourceRequirements, swap_bytes),
 		J_FIELD("MemorySwappiness", J_I64_VALUE, Pb__ResourceRequirements,
 			memory_swappiness),

@@ -25,17 +25,6 @@ const struct json_table json_node_spec = {
 	},
 };
 
-static const struct json_table resources = {
-	&pb__resources__descriptor,
-	(const struct json_field[]){
-		J_FIELD("NanoCPUs", J_I64, Pb__Resources, nano_cpus),
-		J_FIELD("MemoryBytes", J_I64, Pb__Resources, memory_bytes),
-		J_LIST("GenericResources", J_MSGS, Pb__Resources, generic,
-		       .table = &json_generic_resource),
-		{0},
-	},
-};
-
 static const struct json_table plugin = {
 	&pb__plugin_description__descriptor,
 	(const struct json_field[]){
@@ -72,7 +61,7 @@ static const struct json_table description = {
 		J_FIELD("Platform", J_MSG, Pb__NodeDescription, platform, .flags = J_KEEP,
 			.table = &json_platform),
 		J_FIELD("Resources", J_MSG, Pb__NodeDescription, resources, .flags = J_KEEP,
-			.table = &resources),
+			.table = &json_resources),
 		J_FIELD("Engine", J_MSG, Pb__NodeDescription, engine, .flags = J_KEEP,
 			.table = &engine),
 		J_FIELD("TLSInfo", J_MSG, Pb__NodeDescription, tls_info, .flags = J_KEEP,

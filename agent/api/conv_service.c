@@ -318,19 +318,11 @@ static const struct json_table update_status = {
 	},
 };
 
-static const struct json_table version_table = {
-	&pb__version__descriptor,
-	(const struct json_field[]){
-		J_FIELD("Index", J_U64, Pb__Version, index, .flags = J_KEEP),
-		{0},
-	},
-};
-
 static const struct json_table job_status = {
 	&pb__job_status__descriptor,
 	(const struct json_field[]){
 		J_FIELD("JobIteration", J_MSG, Pb__JobStatus, job_iteration, .flags = J_KEEP,
-			.table = &version_table),
+			.table = &json_version),
 		J_FIELD("LastExecution", J_TIME, Pb__JobStatus, last_execution, .flags = J_KEEP),
 		{0},
 	},

@@ -110,14 +110,6 @@ static const struct json_table attachment = {
 	},
 };
 
-static const struct json_table version = {
-	&pb__version__descriptor,
-	(const struct json_field[]){
-		J_FIELD("Index", J_U64, Pb__Version, index, .flags = J_KEEP),
-		{0},
-	},
-};
-
 static const struct json_table volume_attachment = {
 	&pb__volume_attachment__descriptor,
 	(const struct json_field[]){
@@ -143,7 +135,7 @@ const struct json_table json_task = {
 		J_LIST("NetworksAttachments", J_MSGS, Pb__Task, networks, .table = &attachment),
 		J_LIST("GenericResources", J_MSGS, Pb__Task, assigned_generic_resources,
 		       .table = &json_generic_resource),
-		J_FIELD("JobIteration", J_MSG, Pb__Task, job_iteration, .table = &version),
+		J_FIELD("JobIteration", J_MSG, Pb__Task, job_iteration, .table = &json_version),
 		J_LIST("Volumes", J_MSGS, Pb__Task, volumes, .flags = J_KEEP,
 		       .table = &volume_attachment),
 		{0},

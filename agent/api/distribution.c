@@ -5,9 +5,9 @@
 
 #include "api/api.h"
 #include "core/buf.h"
+#include "image/image.h"
 #include "image/reference.h"
 #include "loop/loop.h"
-#include "options.h"
 
 enum { TIMEOUT_S = 10 };
 
@@ -18,19 +18,6 @@ struct inquiry {
 	struct buf manifest, config, errors;
 	int rc;
 };
-
-/* "user:password" of the X-Registry-Auth header's JSON, or NULL. */
-static char *credentials(struct api_call *call)
-{
-	_cleanup_free_ char *text = api_registry_auth(call);
-	json_t *doc = text ? json_loads(text, 0, NULL) : NULL;
-	const char *user = json_string_value(json_object_get(doc, "username")),
-		   *password = json_string_value(json_object_get(doc, "password"));
-	char *out = str_empty(user) ? NULL : xasprintf("%s:%s", user, password ? password : "");
-
-	json_decref(doc);
-	return out;
-}
 
 static int ask(struct inquiry *q, bool config, struct buf *ret)
 {
@@ -142,21 +129,9 @@ static void done(void *arg)
 	free(q);
 }
 
-static bool is_insecure(const struct options *o, const char *name)
-{
-	size_t n = strcspn(name, "/");
-
-	if (!strncmp(name, "localhost", 9) || !strncmp(name, "127.", 4))
-		return true;
-	for (size_t i = 0; i < o->insecure_registries.n; i++)
-		if (strlen(o->insecure_registries.v[i]) == n &&
-		    !strncmp(o->insecure_registries.v[i], name, n))
-			return true;
-	return false;
-}
-
 static void inspect(struct api_call *call)
 {
+	_cleanup_free_ char *auth = api_registry_auth(call);
 	struct reference r;
 	struct err err = ERR_INIT;
 	struct inquiry *q;
@@ -169,8 +144,8 @@ static void inspect(struct api_call *call)
 	q->call = call;
 	q->ref = r.digest[0] ? xasprintf("%s@%s", r.name, r.digest)
 			     : xasprintf("%s:%s", r.name, r.tag);
-	q->creds = credentials(call);
-	q->insecure = is_insecure(call->engine->options, r.name);
+	q->creds = image_credentials(auth);
+	q->insecure = images_insecure(call->engine->images, r.name);
 	buf_init(&q->manifest);
 	buf_init(&q->config);
 	buf_init(&q->errors);
@@ -268,7 +243,7 @@ static void auth_with(struct api_call *call, json_t *body)
 		*slash = 0;
 	l->user = xstrdup(user);
 	l->password = xstrdup(password);
-	l->insecure = is_insecure(call->engine->options, l->server);
+	l->insecure = images_insecure(call->engine->images, l->server);
 	buf_init(&l->errors);
 	if (l->server[0] == '-' || l->user[0] == '-') {
 		l->rc = -EINVAL;

@@ -17,7 +17,7 @@ static void create_with(struct api_call *call, json_t *body)
 	if (!c)
 		return;
 	if (!body) {
-		err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+		api_need_body(body, &err);
 		api_reply_err(call, &err);
 		return;
 	}
@@ -96,17 +96,12 @@ static void resize(struct api_call *call)
 {
 	struct exec *e = find(call);
 	struct err err = ERR_INIT;
-	int64_t h = 0, w = 0;
+	unsigned int h = 0, w = 0;
 	int rc;
 
 	if (!e)
 		return;
-	rc = api_query_i64(call, "h", 0, &h, &err);
-	if (!rc)
-		rc = api_query_i64(call, "w", 0, &w, &err);
-	if (!rc && (h < 0 || w < 0 || h > UINT16_MAX || w > UINT16_MAX))
-		rc = err_set(&err, -EINVAL, "invalid resize height or width: %lld x %lld",
-			     (long long)h, (long long)w);
+	rc = api_query_size(call, &h, &w, &err);
 	if (!rc)
 		rc = exec_resize(e, h, w, &err);
 	api_done(call, 200, rc ? &err : NULL);

@@ -331,7 +331,7 @@ static void create_with(struct api_call *call, json_t *body)
 	int rc = 0;
 
 	if (!body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+		rc = api_need_body(body, &err);
 	else if ((v = json_member(body, "Name")) && !json_is_string(v))
 		rc = err_set(&err, -EINVAL, "invalid JSON: the field Name is not a string");
 	else if ((v = json_member(body, "Driver")) && !json_is_string(v))
@@ -423,7 +423,7 @@ static int container_of_body(struct api_call *call, json_t *body, struct ctr **r
 	json_t *v = json_member(body, "Container");
 
 	if (!body)
-		return err_set(err, -EINVAL, "invalid JSON: got EOF while reading request body");
+		return api_need_body(body, err);
 	if (!json_is_string(v))
 		return err_set(err, -EINVAL, "invalid JSON: the field Container is not a string");
 	*ret = ctr_find(call->engine->ctrs, json_string_value(v), err);

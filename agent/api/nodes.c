@@ -192,8 +192,8 @@ static void update_with(struct api_call *call, json_t *body)
 		return;
 	strcpy(c.id, n->id);
 	rc = store_call_version(call, &c.version, &err);
-	if (!rc && !body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	if (!rc)
+		rc = api_need_body(body, &err);
 	if (!rc && str_empty(json_string_value(json_member(body, "Role"))))
 		rc = err_set(&err, -EINVAL, "invalid Role: \"\"");
 	if (!rc && str_empty(json_string_value(json_member(body, "Availability"))))

@@ -163,7 +163,7 @@ static void create(struct api_call *call, enum store_kind kind, json_t *body)
 	if (!store_call_store(call))
 		return;
 	if (!body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+		rc = api_need_body(body, &err);
 	else if (kind == STORE_SECRET)
 		rc = read_secret(body, (Pb__SecretSpec **)&c.spec, &err);
 	else
@@ -257,8 +257,8 @@ static void update(struct api_call *call, enum store_kind kind, json_t *body)
 		return;
 	strcpy(c.id, store_id(obj));
 	rc = store_call_version(call, &c.version, &err);
-	if (!rc && !body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	if (!rc)
+		rc = api_need_body(body, &err);
 	if (!rc)
 		rc = json_read(kind == STORE_SECRET ? &json_secret_spec : &json_config_spec,
 			       kind == STORE_SECRET ? "SecretSpec" : "ConfigSpec", body, &c.spec,

@@ -171,8 +171,7 @@ static void create_with(struct api_call *call, json_t *body)
 
 	if (!store_call_store(call))
 		return;
-	if (!body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	rc = api_need_body(body, &err);
 	if (!rc)
 		rc = conv_service_spec(body, call->version, &spec, &err);
 	if (!rc)
@@ -318,8 +317,8 @@ static void update_with(struct api_call *call, json_t *body)
 		rc = err_set(&err, -EINVAL, "unrecognized rollback option %s", rollback);
 	if (!rc && !str_empty(from) && !c.force && strcmp(from, "spec"))
 		rc = err_set(&err, -EINVAL, "unsupported registryAuthFrom value");
-	if (!rc && !body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	if (!rc)
+		rc = api_need_body(body, &err);
 	if (!rc)
 		rc = conv_service_spec(body, call->version, &spec, &err);
 	if (!rc && !c.previous)

@@ -88,8 +88,7 @@ static void init_with(struct api_call *call, json_t *body)
 	struct err err = ERR_INIT;
 	int rc = 0;
 
-	if (!body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	rc = api_need_body(body, &err);
 	if (!rc)
 		rc = str_of(body, "ListenAddr", &opt.listen_addr, &err);
 	if (!rc)
@@ -140,8 +139,7 @@ static void join_with(struct api_call *call, json_t *body)
 	struct err err = ERR_INIT;
 	int rc = 0;
 
-	if (!body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	rc = api_need_body(body, &err);
 	if (!rc)
 		rc = str_of(body, "ListenAddr", &opt.listen_addr, &err);
 	if (!rc)
@@ -323,8 +321,8 @@ static void update_with(struct api_call *call, json_t *body)
 	if (!old)
 		return;
 	rc = store_call_version(call, &c.version, &err);
-	if (!rc && !body)
-		rc = err_set(&err, -EINVAL, "invalid JSON: got EOF while reading request body");
+	if (!rc)
+		rc = api_need_body(body, &err);
 	if (!rc)
 		rc = conv_cluster_spec(body, old->spec, (Pb__ClusterSpec **)&c.spec, &err);
 	if (rc)

@@ -104,3 +104,8 @@ struct image_build {
 /* context: a tar, compressed or not, from fd (taken over). */
 void images_build(struct images *images, const struct image_build *b, int fd, image_progress progress,
 		  image_done done, void *arg);
+
+/* "user:password" of X-Registry-Auth's JSON (may be NULL), or NULL; malloc'd. */
+char *image_credentials(const char *auth);
+/* Whether the registry of a whole name may be spoken to without TLS. */
+bool images_insecure(struct images *images, const char *name);

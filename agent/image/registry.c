@@ -7,8 +7,7 @@
 #include "image/image_impl.h"
 #include "loop/loop.h"
 
-/* "user:password" of X-Registry-Auth's JSON, or NULL. */
-static char *credentials(const char *auth)
+char *image_credentials(const char *auth)
 {
 	json_t *doc = auth ? json_loads(auth, 0, NULL) : NULL;
 	const char *user = json_string_value(json_object_get(doc, "username")),
@@ -19,7 +18,7 @@ static char *credentials(const char *auth)
 	return out;
 }
 
-static bool insecure(struct images *images, const char *name)
+bool images_insecure(struct images *images, const char *name)
 {
 	size_t n = strcspn(name, "/");
 
@@ -108,7 +107,7 @@ static void registry_digest(struct image_job *job, const char *url, const char *
 	argv[n++] = "inspect";
 	argv[n++] = "--no-tags";
 	argv[n++] = "--format={{.Digest}}";
-	if (insecure(job->images, r.name))
+	if (images_insecure(job->images, r.name))
 		argv[n++] = "--tls-verify=false";
 	if (creds) {
 		argv[n++] = "--creds";
@@ -125,7 +124,7 @@ static void registry_digest(struct image_job *job, const char *url, const char *
 
 static int run_pull(struct image_job *job)
 {
-	_cleanup_free_ char *creds = credentials(job->auth), *from = xasprintf("docker://%s", job->ref), *to = NULL;
+	_cleanup_free_ char *creds = image_credentials(job->auth), *from = xasprintf("docker://%s", job->ref), *to = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	char *dir = tmp_dir(job->root, "pull", &job->err), digest[DIGEST_SIZE] = "";
 	const char *argv[16];
@@ -142,7 +141,7 @@ static int run_pull(struct image_job *job)
 	argv[n++] = "--insecure-policy";
 	argv[n++] = "copy";
 	argv[n++] = "--quiet";
-	if (insecure(job->images, r.name))
+	if (images_insecure(job->images, r.name))
 		argv[n++] = "--src-tls-verify=false";
 	if (creds) {
 		argv[n++] = "--src-creds";
@@ -220,7 +219,7 @@ void images_pull(struct images *images, const char *ref, const char *auth, image
 
 static int run_push(struct image_job *job)
 {
-	_cleanup_free_ char *creds = credentials(job->auth), *to = xasprintf("docker://%s", job->ref), *from = NULL;
+	_cleanup_free_ char *creds = image_credentials(job->auth), *to = xasprintf("docker://%s", job->ref), *from = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	char *dir = tmp_dir(job->root, "push", &job->err);
 	const char *argv[16];
@@ -238,7 +237,7 @@ static int run_push(struct image_job *job)
 	argv[n++] = "copy";
 	argv[n++] = "--quiet";
 	argv[n++] = "--format=v2s2";
-	if (insecure(job->images, r.name))
+	if (images_insecure(job->images, r.name))
 		argv[n++] = "--dest-tls-verify=false";
 	if (creds) {
 		argv[n++] = "--dest-creds";
