@@ -626,6 +626,23 @@ static void refuse_rest(struct op *op)
 	}
 }
 
+static void drop_work(void *arg)
+{
+	netns_run(arg);
+	netns_job_free(arg);
+}
+
+/* Of a live change that failed after its links were made. */
+static void drop_links(struct op *op)
+{
+	struct netns_job *job = netns_job_new(op->sb->path, op->sb->nets->netns);
+
+	job_drop(job, op->e);
+	if (op->gw)
+		job_drop(job, op->gw);
+	loop_work(op->sb->nets->opt.loop, drop_work, NULL, job);
+}
+
 static void worked(void *arg)
 {
 	struct op *op = arg;
@@ -651,8 +668,11 @@ static void worked(void *arg)
 		if (!rc)
 			rc = endpoint_live(op, op->e);
 		if (rc) {
-			if (op->gw)
+			drop_links(op);
+			if (op->gw) {
+				endpoint_withdraw(op->gw);
 				endpoint_free(op->gw);
+			}
 			endpoint_withdraw(op->e);
 			endpoint_free(op->e);
 		} else {

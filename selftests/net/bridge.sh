@@ -5,7 +5,7 @@
 #
 #   client 10.77.0.2 --- switch --- n1 10.77.0.11: web, peer, other, lone
 . "$(dirname "$0")/../lib.sh"
-agent_start n1
+agent_start n1 --dns 127.0.0.1
 base_image n1
 docker() { d n1 "$@"; }
 ip=$(node_ip n1)
@@ -105,7 +105,7 @@ check "neighbours do not see each other" not from m1 m2
 
 agent_stop n1 KILL
 check "without an agent the port works" seen_from 10.77.0.2 fetch client "$ip:8080"
-agent_start n1
+agent_start n1 --dns 127.0.0.1
 check "after kill -9: the port" seen_from 10.77.0.2 fetch client "$ip:8080"
 check "the names" says "web saw" from peer www
 check "the port is still taken" refuses "port is already allocated" docker run --rm -p 8080:80 alpine true
@@ -116,7 +116,7 @@ check "live connect works" docker network connect back late
 check "a flushed firewall is made whole" eval 'in_ns n1 nft flush ruleset && web more -p 8090:80 > /dev/null && soon fetch client "$ip:8090" && fetch client "$ip:8080"'
 agent_stop n1
 check "containers outlive a stop, too" seen_from 10.77.0.2 fetch client "$ip:8080"
-agent_start n1
+agent_start n1 --dns 127.0.0.1
 check "and a start" says "web saw" from peer web
 
 docker rm -f $(docker ps -aq) > /dev/null
