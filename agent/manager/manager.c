@@ -354,6 +354,11 @@ static int open_log(struct manager *m, struct err *err)
 		return rc;
 	memcpy(opt.dek, m->opt.vault->dek, sizeof(opt.dek));
 	rc = raftd_open(&opt, &m->raftd, err);
+	if (rc == -EKEYREJECTED && m->opt.vault->has_next) {
+		/* the key was changed, and the daemon ended before it wrote so */
+		memcpy(opt.dek, m->opt.vault->next, sizeof(opt.dek));
+		rc = raftd_open(&opt, &m->raftd, err);
+	}
 	OPENSSL_cleanse(opt.dek, sizeof(opt.dek));
 	return rc;
 }
@@ -374,6 +379,12 @@ static void go(struct manager *m)
 	m->object_events = object_events_new(m->store, m->opt.events);
 	if (c)
 		m->opt.on_cluster(c, m->opt.arg);
+}
+
+void manager_rekey(struct manager *m, const uint8_t dek[VAULT_KEY_SIZE],
+		   void (*done)(const struct err *err, void *arg), void *arg)
+{
+	raftd_rekey(m->raftd, dek, done, arg);
 }
 
 int manager_create(const struct manager_options *opt, struct manager **ret, struct err *err)

@@ -50,6 +50,10 @@ int manager_open(const struct manager_options *opt, bool only_member, struct man
 /* Stops; what was not committed is answered with an error. NULL is fine. */
 void manager_close(struct manager *m);
 
+/* Encrypt the log with another key; see raftd_rekey(). Not called back once manager_close() was. */
+void manager_rekey(struct manager *m, const uint8_t dek[VAULT_KEY_SIZE],
+		   void (*done)(const struct err *err, void *arg), void *arg);
+
 struct store *manager_store(struct manager *m);
 struct writer *manager_writer(struct manager *m);
 /* raftd_barrier() of its raft. */

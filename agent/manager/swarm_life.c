@@ -172,6 +172,33 @@ static void on_removed(void *arg)
 	loop_defer(s->opt.loop, close_removed, s);
 }
 
+static void on_rekeyed(const struct err *err, void *arg)
+{
+	struct swarm *s = arg;
+	struct err why = ERR_INIT;
+
+	if (err) {
+		log_error("swarm: the raft log keeps its old key: %s", err->msg);
+		return;
+	}
+	if (!s->vault.has_next)
+		return;
+	vault_take_next(&s->vault);
+	if (vault_save(s->dir, &s->vault, &why))
+		log_error("swarm: the raft log's key cannot be written: %s", why.msg);
+	else
+		log_info("swarm: the raft log has a new key");
+}
+
+/* The raft log's key that lay open is to open it no more. */
+static void change_dek(void *arg)
+{
+	struct swarm *s = arg;
+
+	if (s->manager && s->vault.has_next)
+		manager_rekey(s->manager, s->vault.next, on_rekeyed, s);
+}
+
 /* Autolock: the key of the cluster object is the one that seals what is at rest here. */
 static void on_cluster(const Pb__Cluster *cluster, void *arg)
 {
@@ -189,13 +216,18 @@ static void on_cluster(const Pb__Cluster *cluster, void *arg)
 			v.locked = true;
 		}
 	}
+	if (s->vault.has_next)
+		loop_defer(s->opt.loop, change_dek, s);
 	if (v.locked == s->vault.locked && !memcmp(v.kek, s->vault.kek, sizeof(v.kek)))
 		return;
-	if (vault_save(s->dir, &v, &err)) {
+	if ((v.locked && !s->vault.locked && vault_choose_next(&v, &err)) ||
+	    vault_save(s->dir, &v, &err)) {
 		log_error("swarm: the unlock key cannot be applied: %s", err.msg);
 		return;
 	}
 	s->vault = v;
+	if (v.has_next)
+		loop_defer(s->opt.loop, change_dek, s);
 	if (swarm_cert_save(s, &err))
 		log_error("swarm: the unlock key cannot be applied: %s", err.msg);
 	else

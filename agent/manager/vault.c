@@ -20,6 +20,23 @@ int vault_new(struct vault *ret, struct err *err)
 	return 0;
 }
 
+int vault_choose_next(struct vault *v, struct err *err)
+{
+	if (v->has_next)
+		return 0;
+	if (RAND_bytes(v->next, sizeof(v->next)) != 1)
+		return err_set(err, -EIO, "OpenSSL has no random bytes");
+	v->has_next = true;
+	return 0;
+}
+
+void vault_take_next(struct vault *v)
+{
+	memcpy(v->dek, v->next, sizeof(v->dek));
+	OPENSSL_cleanse(v->next, sizeof(v->next));
+	v->has_next = false;
+}
+
 static int seal(const uint8_t *kek, const uint8_t *key, uint8_t out[SEALED_SIZE])
 {
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
@@ -56,75 +73,108 @@ static char *keys_path(const char *dir)
 	return xasprintf("%s/raft/keys.json", dir);
 }
 
-static int load(const char *dir, bool *ret_sealed, uint8_t **ret_data, size_t *ret_size,
-		struct err *err)
+static size_t stored_size(bool sealed)
+{
+	return sealed ? (size_t)SEALED_SIZE : (size_t)VAULT_KEY_SIZE;
+}
+
+/* A key as the file has it. False when it is none. */
+static bool decode(json_t *value, bool sealed, uint8_t ret[SEALED_SIZE])
+{
+	const char *text = json_string_value(value);
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t size;
+
+	data = text ? base64_decode(text, &size) : NULL;
+	if (!data || size != stored_size(sealed))
+		return false;
+	memcpy(ret, data, size);
+	return true;
+}
+
+struct stored {
+	bool sealed, has_next;
+	uint8_t dek[SEALED_SIZE], next[SEALED_SIZE];
+};
+
+static int load(const char *dir, struct stored *ret, struct err *err)
 {
 	_cleanup_free_ char *path = keys_path(dir);
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *dek;
-	json_t *o;
+	json_t *o, *next;
+	bool ok;
 	int rc = file_read(path, 4096, &text, err);
 
 	if (rc)
 		return rc;
 	o = json_loadb(text.data, text.len, 0, NULL);
-	*ret_sealed = json_is_true(json_object_get(o, "sealed"));
-	dek = json_string_value(json_object_get(o, "dek"));
-	*ret_data = dek ? base64_decode(dek, ret_size) : NULL;
+	ret->sealed = json_is_true(json_object_get(o, "sealed"));
+	next = json_object_get(o, "next");
+	ret->has_next = next;
+	ok = decode(json_object_get(o, "dek"), ret->sealed, ret->dek) &&
+	     (!next || decode(next, ret->sealed, ret->next));
 	json_decref(o);
-	if (*ret_data && *ret_size == (*ret_sealed ? (size_t)SEALED_SIZE : (size_t)VAULT_KEY_SIZE))
-		return 0;
-	free(*ret_data);
-	return err_set(err, -EINVAL, "%s is damaged", path);
+	return ok ? 0 : err_set(err, -EINVAL, "%s is damaged", path);
 }
 
 bool vault_is_sealed(const char *dir)
 {
-	uint8_t *data;
-	bool sealed;
-	size_t size;
+	struct stored st;
 
-	if (load(dir, &sealed, &data, &size, NULL))
-		return false;
-	free(data);
-	return sealed;
+	return !load(dir, &st, NULL) && st.sealed;
+}
+
+static int open_key(const uint8_t *kek, const uint8_t stored[SEALED_SIZE], uint8_t *key)
+{
+	if (kek)
+		return unseal(kek, stored, key);
+	memcpy(key, stored, VAULT_KEY_SIZE);
+	return 0;
 }
 
 int vault_load(const char *dir, const uint8_t *kek, struct vault *ret, struct err *err)
 {
-	uint8_t *data;
 	struct vault v = {0};
-	size_t size;
-	int rc = load(dir, &v.locked, &data, &size, err);
+	struct stored st;
+	int rc = load(dir, &st, err);
 
 	if (rc)
 		return rc;
-	if (!v.locked)
-		memcpy(v.dek, data, VAULT_KEY_SIZE);
-	else if (!kek)
-		rc = err_set(err, -ENOKEY,
-			     "the manager is locked: use \"docker swarm unlock\" to unlock it");
-	else if (unseal(kek, data, v.dek))
-		rc = err_set(err, -EACCES, "swarm could not be unlocked: invalid key provided");
-	else
+	v.locked = st.sealed;
+	v.has_next = st.has_next;
+	if (v.locked && !kek)
+		return err_set(err, -ENOKEY,
+			       "the manager is locked: use \"docker swarm unlock\" to unlock it");
+	if (open_key(v.locked ? kek : NULL, st.dek, v.dek) ||
+	    (v.has_next && open_key(v.locked ? kek : NULL, st.next, v.next)))
+		return err_set(err, -EACCES, "swarm could not be unlocked: invalid key provided");
+	if (v.locked)
 		memcpy(v.kek, kek, VAULT_KEY_SIZE);
-	free(data);
-	if (!rc)
-		*ret = v;
-	return rc;
+	*ret = v;
+	return 0;
+}
+
+/* The text of a key as the file has it, or NULL. */
+static char *encode(const struct vault *v, const uint8_t *key)
+{
+	uint8_t sealed[SEALED_SIZE];
+
+	if (!v->locked)
+		return base64_encode(key, VAULT_KEY_SIZE);
+	return seal(v->kek, key, sealed) ? NULL : base64_encode(sealed, sizeof(sealed));
 }
 
 int vault_save(const char *dir, const struct vault *v, struct err *err)
 {
-	_cleanup_free_ char *path = keys_path(dir), *b64 = NULL, *text = NULL;
-	uint8_t sealed[SEALED_SIZE];
+	_cleanup_free_ char *path = keys_path(dir), *dek = encode(v, v->dek), *next = NULL;
+	_cleanup_free_ char *text = NULL;
 	json_t *o;
 
-	if (v->locked && seal(v->kek, v->dek, sealed))
+	if (v->has_next)
+		next = encode(v, v->next);
+	if (!dek || (v->has_next && !next))
 		return err_set(err, -EIO, "the raft log's key cannot be sealed");
-	b64 = v->locked ? base64_encode(sealed, sizeof(sealed))
-			: base64_encode(v->dek, VAULT_KEY_SIZE);
-	o = json_pack("{s:b, s:s}", "sealed", v->locked, "dek", b64);
+	o = json_pack("{s:b, s:s, s:s*}", "sealed", v->locked, "dek", dek, "next", next);
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return file_write_atomic(path, text, strlen(text), 0600, err);

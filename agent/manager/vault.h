@@ -17,10 +17,17 @@ struct vault {
 	uint8_t dek[VAULT_KEY_SIZE];
 	uint8_t kek[VAULT_KEY_SIZE];
 	bool locked; /* sealed at rest: kek is set */
+	/* The DEK to come: until the log is encrypted with it, either of both may be the right one. */
+	bool has_next;
+	uint8_t next[VAULT_KEY_SIZE];
 };
 
 /* A new DEK, unsealed. */
 int vault_new(struct vault *ret, struct err *err);
+/* Choose the DEK to come, unless there is one: the present one was readable until now. */
+int vault_choose_next(struct vault *v, struct err *err);
+/* The log is encrypted with it: it takes the present one's place. */
+void vault_take_next(struct vault *v);
 /* Whether what lies below dir (…/swarm) is sealed. False when there is nothing. */
 bool vault_is_sealed(const char *dir);
 /*

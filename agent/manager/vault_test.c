@@ -44,6 +44,29 @@ TEST_F(vault, unsealed)
 	EXPECT_FALSE(got.locked);
 }
 
+TEST_F(vault, the_key_to_come_is_kept_until_it_is_taken)
+{
+	struct vault got, v = self->v;
+
+	ASSERT_EQ(vault_choose_next(&v, NULL), 0);
+	EXPECT_NE(memcmp(v.next, v.dek, VAULT_KEY_SIZE), 0);
+	for (int locked = 0; locked < 2; locked++) {
+		v.locked = locked;
+		if (locked)
+			ASSERT_EQ(ca_unlock_key_new(v.kek, NULL), 0);
+		ASSERT_EQ(vault_save(self->dir, &v, NULL), 0);
+		ASSERT_EQ(vault_load(self->dir, locked ? v.kek : NULL, &got, NULL), 0);
+		EXPECT_TRUE(got.has_next);
+		EXPECT_EQ(memcmp(got.dek, self->v.dek, VAULT_KEY_SIZE), 0);
+		EXPECT_EQ(memcmp(got.next, v.next, VAULT_KEY_SIZE), 0);
+	}
+	vault_take_next(&got);
+	EXPECT_EQ(memcmp(got.dek, v.next, VAULT_KEY_SIZE), 0);
+	ASSERT_EQ(vault_save(self->dir, &got, NULL), 0);
+	ASSERT_EQ(vault_load(self->dir, v.kek, &got, NULL), 0);
+	EXPECT_FALSE(got.has_next);
+}
+
 TEST_F(vault, sealed)
 {
 	uint8_t other[VAULT_KEY_SIZE] = {1};

@@ -11,6 +11,9 @@ check "autolock" says "SWMKEY-1-" docker swarm update --autolock=true
 key=$(docker swarm unlock-key -q)
 sealed() { ! grep -q "BEGIN PRIVATE KEY" "$LAB/$1/data/swarm/certificates/swarm-node.key"; }
 for n in n1 n2 n3; do check "the TLS key of $n is sealed" wait_for 20 sealed $n; done
+# The key of the raft log lay open until now: it is changed, and the log with it.
+new_dek() { grep -q "the raft log has a new key" "$LAB/$1/agent.log" && ! grep -q '"next"' "$LAB/$1/data/swarm/raft/keys.json"; }
+for n in n1 n2 n3; do check "the raft log of $n has a new key" wait_for 20 new_dek $n; done
 
 state_is() { [ "$(d "$1" info -f '{{.Swarm.LocalNodeState}}')" = "$2" ]; }
 agent_stop n3
