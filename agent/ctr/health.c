@@ -189,13 +189,12 @@ static json_t *probe_body(struct ctr *c)
 	const char *kind = json_string_value(json_array_get(test, 0));
 	size_t i;
 
-	cmd = json_array();
-	if (!strcmp(kind, "CMD-SHELL")) {
-		if (json_is_array(shell) && json_array_size(shell))
-			json_array_extend(cmd, shell);
-		else
-			cmd = json_pack("[s, s]", "/bin/sh", "-c");
-	}
+	if (strcmp(kind, "CMD-SHELL"))
+		cmd = json_array();
+	else if (json_is_array(shell) && json_array_size(shell))
+		cmd = json_copy(shell);
+	else
+		cmd = json_pack("[s, s]", "/bin/sh", "-c");
 	json_array_foreach (test, i, v)
 		if (i)
 			json_array_append(cmd, v);

@@ -714,7 +714,7 @@ static void reap(void)
 
 static void turn(int sig_fd)
 {
-	struct pollfd p[5 + CLIENTS_MAX];
+	struct pollfd p[6 + CLIENTS_MAX], *agent = &p[5 + CLIENTS_MAX];
 	int wait_output = !congested();
 
 	p[0] = (struct pollfd){sig_fd, POLLIN, 0};
@@ -730,7 +730,8 @@ static void turn(int sig_fd)
 				 (clients[i]->out_len ? POLLOUT : 0);
 		p[5 + i] = (struct pollfd){clients[i] ? clients[i]->fd : -1, events, 0};
 	}
-	if (poll(p, 5 + CLIENTS_MAX, -1) < 0)
+	*agent = (struct pollfd){opt_hold && !go ? AGENT_FD : -1, 0, 0};
+	if (poll(p, 6 + CLIENTS_MAX, -1) < 0)
 		return;
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		if (clients[i] && p[5 + i].revents & POLLOUT)
@@ -742,6 +743,8 @@ static void turn(int sig_fd)
 		pump(&out_fd, &out_line, "stdout", SHIM_STDOUT);
 	if (p[3].revents && err_fd >= 0)
 		pump(&err_fd, &err_line, "stderr", SHIM_STDERR);
+	if (agent->revents && !go)
+		_exit(1); /* nobody is left to say "go" */
 	if (p[1].revents)
 		client_accept();
 	if (in_fd >= 0 && (in_len || in_eof))

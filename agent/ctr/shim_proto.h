@@ -11,7 +11,8 @@
  *   exec=    process.json: run this in the container instead of starting it
  *   log=     json-file log to append to; size= bytes to rotate at (0: never), files= how many
  *   tty=1 stdin=1 hold=1 once=1 (close stdin when the first client leaves)
- * With hold=1 it first says "hold\n", and runs nothing until a client sends SHIM_GO.
+ * With hold=1 it first says "hold\n", and runs nothing until a client sends SHIM_GO; it
+ * ends when the agent does before that.
  *
  * On the socket go frames as Docker's multiplexed streams have them: type, three zero bytes,
  * length (big-endian), payload. A client gets the output from the moment it connects, if it sent
