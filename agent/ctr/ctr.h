@@ -2,7 +2,7 @@
 /*
  * Containers: their configuration, their life and what can be seen of it.
  *
- * A container is a folder <data_root>/containers/<id>/ (config.v2.json, its log
+ * A container is a folder <data_root>/containers/<id>/ (config.v2.json, state.json, its log
  * and its writable layer), and while it runs a folder <exec_root>/containers/<id>/ with the OCI
  * bundle and the socket of its monitor (ctr/shim_proto.h). The monitor keeps the standard streams,
  * the log and the exit code, so a container outlives the agent; ctrs_open() picks it up again.

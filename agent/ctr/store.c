@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A container on disk: config.v2.json holds its configuration and state. */
+/*
+ * A container on disk: config.v2.json is what it was asked to be, and is replaced durably; state.json
+ * is what became of it, and need not survive a crash of the machine, which ends its run anyway.
+ */
 #include <errno.h>
 #include <stdio.h>
 
@@ -53,49 +56,48 @@ static void load_mounts(struct ctr *c, json_t *list)
 	}
 }
 
-static char *state_text(struct ctr *c)
+static int write_doc(struct ctr *c, const char *name, json_t *doc, bool durable, struct err *err)
 {
-	json_t *doc = json_pack(
-		"{s:s, s:s, s:I, s:O, s:O, s:s, s:s, s:O, s:o, s:b, s:b, s:i, s:O?, s:s?}", "ID",
-		c->id, "Name", c->name, "Created", (json_int_t)c->created_ns, "Config", c->config,
-		"Networking", c->networking, "Image", c->image_id, "ImageRef", c->image_ref, "Args",
-		c->path_args, "MountPoints", mounts_json(c), "Ephemeral", c->ephemeral,
-		"HasBeenManuallyStopped", c->stop_wanted, "RestartCount", (int)c->restart_count,
-		"Sandbox", c->sandbox_saved, "Cgroup", c->cgroup);
-	char *text;
+	_cleanup_free_ char *path = xasprintf("%s/%s", c->dir, name),
+			    *text = json_dumps(doc, JSON_COMPACT);
 
-	json_object_set_new(doc, "State",
-			    json_pack("{s:i, s:i, s:i, s:b, s:s, s:I, s:I}", "Status", c->status,
-				      "Pid", c->pid, "ExitCode", c->exit_code, "OOMKilled",
-				      c->oom_killed, "Error", c->error ? c->error : "", "Started",
-				      (json_int_t)c->started_ns, "Finished",
-				      (json_int_t)c->finished_ns));
-	json_object_set(doc, "HostConfig", c->host);
-	if (*c->health)
-		json_object_set_new(doc, "Health", json_string(c->health));
-	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
-	return text;
-}
-
-static int save(struct ctr *c, bool durable, struct err *err)
-{
-	_cleanup_free_ char *path = xasprintf("%s/config.v2.json", c->dir), *text = state_text(c);
-
 	if (durable && !c->ephemeral)
 		return file_write_atomic(path, text, strlen(text), 0600, err);
 	return file_write_volatile(path, text, strlen(text), 0600, err);
 }
 
+static json_t *config_doc(struct ctr *c)
+{
+	return json_pack("{s:s, s:s, s:I, s:O, s:O, s:O, s:s, s:s, s:O, s:o, s:b}", "ID", c->id,
+			 "Name", c->name, "Created", (json_int_t)c->created_ns, "Config", c->config,
+			 "HostConfig", c->host, "Networking", c->networking, "Image", c->image_id,
+			 "ImageRef", c->image_ref, "Args", c->path_args, "MountPoints",
+			 mounts_json(c), "Ephemeral", c->ephemeral);
+}
+
+static json_t *state_doc(struct ctr *c)
+{
+	return json_pack("{s:i, s:i, s:i, s:b, s:s, s:I, s:I, s:b, s:i, s:O?, s:s?, s:s}", "Status",
+			 c->status, "Pid", c->pid, "ExitCode", c->exit_code, "OOMKilled",
+			 c->oom_killed, "Error", c->error ? c->error : "", "Started",
+			 (json_int_t)c->started_ns, "Finished", (json_int_t)c->finished_ns,
+			 "HasBeenManuallyStopped", c->stop_wanted, "RestartCount",
+			 (int)c->restart_count, "Sandbox", c->sandbox_saved, "Cgroup", c->cgroup,
+			 "Health", c->health);
+}
+
 int ctr_save(struct ctr *c, struct err *err)
 {
-	return save(c, true, err);
+	int rc = write_doc(c, "config.v2.json", config_doc(c), true, err);
+
+	return rc ? rc : write_doc(c, "state.json", state_doc(c), false, err);
 }
 
 void ctr_save_state(struct ctr *c)
 {
 	/* a full disk loses the state of a run, which its monitor's files tell again */
-	save(c, false, NULL);
+	write_doc(c, "state.json", state_doc(c), false, NULL);
 }
 
 static json_t *read_doc(const char *dir, const char *name, struct err *err)
@@ -122,11 +124,34 @@ static json_t *part(json_t *doc, const char *key, json_t *(*make)(void))
 	return v && !json_is_null(v) ? json_deep_copy(v) : make();
 }
 
-int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *err)
+/* Without it (a crash of the machine) it is as if it never had run. */
+static void load_state(struct ctr *c)
 {
 	static const char *const health_names[] = {"starting", "healthy", "unhealthy"};
+	json_t *doc = read_doc(c->dir, "state.json", NULL),
+	       *sandbox = json_object_get(doc, "Sandbox");
+
+	c->status = min((json_int_t)CTR_DEAD, max((json_int_t)0, ji(doc, "Status")));
+	c->pid = ji(doc, "Pid");
+	c->exit_code = ji(doc, "ExitCode");
+	c->oom_killed = jb(doc, "OOMKilled");
+	c->error = xstrdup(js(doc, "Error"));
+	c->started_ns = ji(doc, "Started");
+	c->finished_ns = ji(doc, "Finished");
+	c->stop_wanted = jb(doc, "HasBeenManuallyStopped");
+	c->restart_count = ji(doc, "RestartCount");
+	c->sandbox_saved = json_is_object(sandbox) ? json_deep_copy(sandbox) : NULL;
+	c->cgroup = xstrdup(json_string_value(json_object_get(doc, "Cgroup")));
+	for (size_t i = 0; i < ARRAY_SIZE(health_names); i++)
+		if (!strcmp(js(doc, "Health"), health_names[i]))
+			c->health = health_names[i];
+	json_decref(doc);
+}
+
+int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *err)
+{
 	_cleanup_free_ char *dir = xasprintf("%s/containers/%s", ctrs->data_root, id);
-	json_t *doc = read_doc(dir, "config.v2.json", err), *host, *state;
+	json_t *doc = read_doc(dir, "config.v2.json", err), *host;
 	struct ctr *c;
 
 	if (!doc)
@@ -148,24 +173,8 @@ int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *er
 	c->image_ref = xstrdup(js(doc, "ImageRef"));
 	load_mounts(c, json_object_get(doc, "MountPoints"));
 	c->ephemeral = jb(doc, "Ephemeral");
-	c->stop_wanted = jb(doc, "HasBeenManuallyStopped");
-	c->restart_count = ji(doc, "RestartCount");
-	c->sandbox_saved = json_is_object(json_object_get(doc, "Sandbox"))
-				   ? json_deep_copy(json_object_get(doc, "Sandbox"))
-				   : NULL;
-	c->cgroup = xstrdup(json_string_value(json_object_get(doc, "Cgroup")));
-	state = json_object_get(doc, "State");
-	c->status = min((json_int_t)CTR_DEAD, max((json_int_t)0, ji(state, "Status")));
-	c->pid = ji(state, "Pid");
-	c->exit_code = ji(state, "ExitCode");
-	c->oom_killed = jb(state, "OOMKilled");
-	c->error = xstrdup(js(state, "Error"));
-	c->started_ns = ji(state, "Started");
-	c->finished_ns = ji(state, "Finished");
-	for (size_t i = 0; i < ARRAY_SIZE(health_names); i++)
-		if (!strcmp(js(doc, "Health"), health_names[i]))
-			c->health = health_names[i];
 	json_decref(doc);
+	load_state(c);
 	*ret = c;
 	return 0;
 }

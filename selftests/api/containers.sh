@@ -244,6 +244,8 @@ run -d --name ends alpine sh -c 'sleep 3; exit 42' > /dev/null
 pid_ends=$(state Pid ends)
 run -d --name healthy --health-cmd true --health-interval 300ms alpine sleep 1000 > /dev/null
 pid=$(state Pid live)
+well_again() { [ "$(state Health.Status healthy)" = healthy ]; }
+wait_for 60 well_again
 agent_stop n1 KILL
 check "they live without it" kill -0 "$pid"
 wait_for 60 _gone "$pid_ends"
@@ -254,6 +256,7 @@ check "the exit code of what ended" equals "exited 42" docker inspect -f '{{.Sta
 gapless() { docker logs live | awk '$1 != NR - 1 { exit 1 }'; }
 check "the log has no gap" gapless
 check "exec in it" equals hi docker exec live echo hi
+check "its health is known" wait_for 30 well_again
 agent_stop n1
 check "they live through a stop" kill -0 "$pid"
 agent_start n1
