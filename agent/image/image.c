@@ -313,6 +313,22 @@ int images_tag(struct images *images, struct image *img, const char *ref, struct
 	return save(images, err);
 }
 
+int images_know_digest(struct images *images, struct image *img, const char *ref, struct err *err)
+{
+	struct reference r;
+	char full[512];
+	int rc = reference_parse(ref, &r, err);
+
+	if (!rc && !r.digest[0])
+		rc = err_set(err, -EINVAL, "%s has no digest", ref);
+	if (rc)
+		return rc;
+	full_name(&r, full, sizeof(full));
+	drop_name(img->digests, full);
+	json_array_append_new(img->digests, json_string(full));
+	return save(images, err);
+}
+
 struct image *images_adopt(struct images *images, const struct imported *im, struct err *err)
 {
 	struct image *img = map_get(&images->by_id, im->id);

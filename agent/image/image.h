@@ -57,6 +57,8 @@ void image_put(struct image *img);
 
 /* ref must be a name. */
 int images_tag(struct images *images, struct image *img, const char *ref, struct err *err);
+/* Know the image also as "name@sha256:…", as one who checked it does. -EINVAL: ref has no digest. */
+int images_know_digest(struct images *images, struct image *img, const char *ref, struct err *err);
 /*
  * Docker's rmi: untag, and delete with the last name. Appends {"Untagged": …}, {"Deleted": …}.
  * -EBUSY with dockerd's sentence when a container uses it.

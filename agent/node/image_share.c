@@ -313,6 +313,14 @@ static void on_loaded(const struct err *err, struct image *img, void *arg)
 		return;
 	}
 	img = err ? NULL : images_find(f->share->opt.images, f->ref, &bad);
+	if (!img && !err) {
+		/* a registry's digest is not the image's own: the node that had it from there says which it is */
+		img = images_find(f->share->opt.images, f->id, NULL);
+		if (img && !images_know_digest(f->share->opt.images, img, f->ref, NULL))
+			bad = (struct err)ERR_INIT;
+		else
+			img = NULL;
+	}
 	if (img && !streq(image_id(img), f->id))
 		err_set(&bad, -EBADMSG, "the node at %s sent another image than it said",
 			f->peers[f->at - 1]);

@@ -92,7 +92,8 @@ check "its name has three addresses" wait_for 20 n_addresses client rr 3
 check "scaled down" docker service scale -d rr=1
 check "one is left" wait_for 30 n_addresses client rr 1
 check "services go" docker service rm web client rr web-one web-two client-one client-two
-for n in $nodes; do check "no containers on $n" wait_for 60 no_containers $n; done
+empty() { wait_for 60 no_containers "$1" || { d "$1" ps -a; tail -20 "$LAB/$1/agent.log"; return 1; }; }
+for n in $nodes; do check "no containers on $n" empty $n; done
 check "networks go" docker network rm front one two
 gone() { ! d "$1" network ls --format '{{.Name}}' | grep -qxE 'front|one|two'; }
 for n in $nodes; do check "no network left on $n" wait_for 30 gone $n; done

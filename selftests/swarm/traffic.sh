@@ -38,4 +38,19 @@ for n in n1 n2 n3 n4; do
 	check "the load goes on" load_goes_on 100
 done
 check "no request failed" load_stop
+
+in_ns switch ip link set to-n4 down
+wait_for 2 false
+from_n4=$(d n4 ps -q | cut -c 1-12)
+no_new_flows() {
+	local i got
+	for i in $(seq 60); do
+		got=$(web_answers "n$((1 + i % 3))" 8080 | awk '{print $1}')
+		[ -n "$got" ] || { echo "request $i failed"; return 1; }
+		! grep -q "$got" <<< "$from_n4" || { echo "request $i went to n4"; return 1; }
+	done
+}
+check "n4, cut off, gets no new flows after two seconds" no_new_flows
+in_ns switch ip link set to-n4 up
+check "it comes back" wait_for 60 nodes_ready n1 4
 finish
