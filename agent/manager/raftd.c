@@ -164,19 +164,15 @@ void raftd_barrier(struct raftd *r, void (*done)(int rc, void *arg), void *arg)
 
 /* --- updates --- */
 
-static void fail(struct raftd *r, const char *why)
+void raftd_fail(struct raftd *r, const char *why)
 {
 	log_error("raft: this member stops: %s", why);
 	r->failed = true;
+	raftd_pump_later(r);
 }
 
-/* Before anything is applied: what a new leader commits is not for the old one's writer. */
-static void lose_leadership(struct raftd *r)
+static void stop_leading(struct raftd *r)
 {
-	bool leads = raft_role(r->raft) == RAFT_LEADER && raft_term(r->raft) == r->lead_term;
-
-	if (!r->leading || leads)
-		return;
 	r->leading = false;
 	fail_proposals(&r->in_flight, -ECANCELED);
 	raftd_fail_changes(r, -ENOTCONN);
@@ -187,6 +183,15 @@ static void lose_leadership(struct raftd *r)
 	}
 }
 
+/* Before anything is applied: what a new leader commits is not for the old one's writer. */
+static void lose_leadership(struct raftd *r)
+{
+	bool leads = raft_role(r->raft) == RAFT_LEADER && raft_term(r->raft) == r->lead_term;
+
+	if (r->leading && !leads)
+		stop_leading(r);
+}
+
 static void gain_leadership(struct raftd *r)
 {
 	if (raft_role(r->raft) == RAFT_LEADER && !r->leading) {
@@ -194,7 +199,7 @@ static void gain_leadership(struct raftd *r)
 		r->lead_term = raft_term(r->raft);
 		r->lead_from = raft_last_index(r->raft);
 	}
-	if (r->leading && !r->told_leader && r->applied >= r->lead_from) {
+	if (r->leading && !r->told_leader && !r->failed && r->applied >= r->lead_from) {
 		r->told_leader = true;
 		log_info("raft: leader of term %llu", (unsigned long long)r->lead_term);
 		r->opt.on_leader(true, r->lead_term, r->opt.arg);
@@ -227,7 +232,7 @@ static void restore(struct raftd *r, struct raft_snapshot *s)
 	if (s->index <= r->applied)
 		return;
 	if (r->opt.on_snapshot_restore(s->data, s->size, r->opt.arg) != 0) {
-		fail(r, "the leader's snapshot cannot be used");
+		raftd_fail(r, "the leader's snapshot cannot be used");
 		return;
 	}
 	raftd_load_membership(r, s->data, s->size);
@@ -247,6 +252,12 @@ static void send_all(struct raftd *r, const struct raft_update *u)
 		else
 			raft_msg_free(m);
 	}
+}
+
+/* The only member, and it leads: there is nothing that time could change. */
+static bool alone(const struct raftd *r)
+{
+	return r->told_leader && raft_conf(r->raft)->n == 1 && list_empty(&r->barriers);
 }
 
 int raftd_step(struct raftd *r, const struct raft_event *ev)
@@ -269,6 +280,8 @@ int raftd_step(struct raftd *r, const struct raft_event *ev)
 		raftd_members_changed(r);
 	}
 	raftd_maybe_snapshot(r);
+	if (!timer_pending(&r->tick) && !alone(r))
+		timer_set(&r->tick, TICK_MS);
 	return rc;
 }
 
@@ -277,6 +290,8 @@ static void pump(void *arg)
 	struct raftd *r = arg;
 
 	r->pump_due = false;
+	if (r->failed)
+		stop_leading(r);
 	if (r->raft) {
 		run_queued(r);
 		raftd_run_changes(r);
@@ -347,10 +362,10 @@ static void on_tick(void *arg)
 	struct raftd *r = arg;
 	struct raft_event ev = {.type = RAFT_TICK};
 
+	if (!r->raft || r->failed || alone(r))
+		return;
 	/* one tick a turn, however late: a loop that was held up does not make others suspects */
 	timer_set(&r->tick, TICK_MS);
-	if (!r->raft || r->failed)
-		return;
 	raftd_step(r, &ev);
 	tick_barriers(r);
 	knock(r);
@@ -438,7 +453,7 @@ bool raftd_is_leader(const struct raftd *r)
 
 uint64_t raftd_leader_id(const struct raftd *r)
 {
-	return r->raft ? raft_leader(r->raft) : 0;
+	return r->raft && !r->failed ? raft_leader(r->raft) : 0;
 }
 
 uint64_t raftd_id(const struct raftd *r)

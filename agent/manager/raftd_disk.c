@@ -92,8 +92,10 @@ static void job_done(void *arg)
 	} else if (j->send) {
 		send_snapshot(r, j);
 	} else if (j->rc == -EBADMSG || (j->rc < 0 && !j->persist)) {
-		log_error("raft: %s", j->err.msg);
-		r->failed = r->failed || j->persist;
+		if (j->persist)
+			raftd_fail(r, j->err.msg);
+		else
+			log_error("raft: %s", j->err.msg);
 		r->snapshotting = false;
 	} else if (j->rc < 0) {
 		/* a full disk may get room again; until then this member promises nothing */

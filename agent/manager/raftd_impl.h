@@ -135,6 +135,8 @@ struct raftd {
 
 /* raftd.c */
 int raftd_step(struct raftd *r, const struct raft_event *ev);
+/* The log or the state cannot be gone on with: take no part any more, and tell who is led. */
+void raftd_fail(struct raftd *r, const char *why);
 void raftd_timers_init(struct raftd *r);
 /* Soon, not from inside. */
 void raftd_pump_later(struct raftd *r);

@@ -97,7 +97,6 @@ static int start(struct raftd *r, const struct raftlog_state *s, struct err *err
 		return err_set(err, -EBADMSG, "the raft log cannot be applied");
 	if (raft_conf(r->raft)->n == 1)
 		raftd_step(r, &campaign);
-	timer_set(&r->tick, TICK_MS);
 	return 0;
 }
 
