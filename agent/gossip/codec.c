@@ -121,6 +121,10 @@ int ml_decode_map(struct mp_reader *r, enum ml_type type, struct ml_msg *ret)
 	int rc = mp_next(r, &map);
 
 	*ret = (struct ml_msg){.type = type};
+	/* what is absent is empty, and still points somewhere */
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (fields[i].kind == BYTES || fields[i].kind == OPT_BYTES)
+			((struct slice *)((char *)ret + fields[i].offset))->p = (const uint8_t *)"";
 	if (rc || map.kind != MP_MAP)
 		return -EBADMSG;
 	for (uint64_t i = 0; i < map.v; i++) {

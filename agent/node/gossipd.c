@@ -120,6 +120,21 @@ static void on_stream(const struct swim_addr *to, const void *data, size_t size,
 	gossip_conn_open(arg, to, data, size, token);
 }
 
+/* A daemon that was killed and is back has another name at the same address. */
+static bool address_lives(struct gossipd *g, const struct swim_member *gone)
+{
+	struct swim *s = gossip_swim(g->g);
+	struct swim_member m;
+
+	for (size_t i = 0; i < swim_len(s); i++) {
+		swim_get(s, i, &m);
+		if (m.state == ML_STATE_ALIVE && strcmp(m.name, gone->name) &&
+		    swim_addr_eq(&m.addr, &gone->addr))
+			return true;
+	}
+	return false;
+}
+
 static void on_member(const struct swim_member *m, enum ml_state before, void *arg)
 {
 	struct gossipd *g = arg;
@@ -129,7 +144,7 @@ static void on_member(const struct swim_member *m, enum ml_state before, void *a
 	gossipd_addr_text(&m->addr, text, sizeof(text));
 	if (m->state == ML_STATE_DEAD)
 		log_info("gossip: the node at %s does not answer", text);
-	if (was != is && g->opt.on_member)
+	if (was != is && g->opt.on_member && (is || !address_lives(g, m)))
 		g->opt.on_member(text, is, g->opt.arg);
 	/* no new flows to one that may be gone */
 	if (m->state == ML_STATE_SUSPECT || (is && before == ML_STATE_SUSPECT))
