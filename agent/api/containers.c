@@ -535,10 +535,10 @@ static void on_wait_gone(struct http_req *req, void *arg)
 static void wait_ctr(struct api_call *call)
 {
 	const char *condition = api_query(call, "condition");
+	bool next = streq(condition, "next-exit"), removed = streq(condition, "removed");
 	struct ctr *c = api_ctr(call);
 	struct err err = ERR_INIT;
 	struct waiter *w;
-	bool next = streq(condition, "next-exit"), removed = streq(condition, "removed");
 
 	if (!c)
 		return;

@@ -189,8 +189,9 @@ static void end_attach_logs(void *arg)
 
 static void attach(struct api_call *call)
 {
-	struct ctr *c = api_ctr(call);
+	/* before a container that is not found ends the call */
 	bool logs_first = api_query_bool(call, "logs", false);
+	struct ctr *c = api_ctr(call);
 	struct log_query q = {.tail = -1};
 	struct log_sink sink = {.record = on_attach_record, .end = end_attach_logs};
 	struct err err = ERR_INIT;

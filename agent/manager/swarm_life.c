@@ -624,8 +624,9 @@ int swarm_open(const struct swarm_options *opt, struct swarm **ret, struct err *
 	timer_init(&s->waiting_timer, opt->loop, on_wait_timeout, s);
 	timer_init(&s->manager_timer, opt->loop, on_manager_timer, s);
 	swarm_cert_init(s);
-	swarm_settings_init(&s->state);
 	rc = swarm_settings_load(&s->state, s->dir, err);
+	if (rc)
+		swarm_settings_init(&s->state);
 	if (rc == -ENOENT)
 		rc = dir_remove_tree(s->dir, err); /* an init that did not come to its end */
 	else if (!rc)
