@@ -299,26 +299,16 @@ int ctr_check_limits(json_t *host, struct err *err)
 	return 0;
 }
 
-static int check_log(json_t *host, struct ctrs *ctrs, struct err *err)
+/* There is one runtime, whatever of these it is called by. */
+static int check_runtime(json_t *host, struct err *err)
 {
-	json_t *log = json_object_get(host, "LogConfig");
-	const char *type = js(log, "Type");
-	static const char *const drivers[] = {"json-file", "local", "none"};
+	static const char *const names[] = {"", "crun", "runc", "io.containerd.runc.v2"};
+	const char *name = js(host, "Runtime");
 
-	if (!json_is_object(log))
-		json_object_set_new(host, "LogConfig", log = json_object());
-	if (!*type) {
-		type = ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file";
-		json_object_set_new(log, "Type", json_string(type));
-	}
-	dflt(log, "Config", json_object());
-	/* the daemon's options are for its own driver */
-	if (!strcmp(type, ctrs->opt.log_driver ? ctrs->opt.log_driver : "json-file"))
-		json_object_update_missing(json_object_get(log, "Config"), ctrs->log_opts);
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (!strcmp(type, drivers[i]))
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i]))
 			return 0;
-	return err_set(err, -EINVAL, "logger: no log driver named '%s' is registered", type);
+	return err_set(err, -EINVAL, "unknown or invalid runtime name: %s", name);
 }
 
 static void host_defaults(json_t *host)
@@ -423,7 +413,9 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 	merge_image(c->config, image_part);
 	rc = ctr_check_limits(c->host, err);
 	if (!rc)
-		rc = check_log(c->host, c->ctrs, err);
+		rc = check_runtime(c->host, err);
+	if (!rc)
+		rc = ctr_log_check(c->host, c->ctrs, err);
 	if (!rc && *js(c->config, "WorkingDir") && js(c->config, "WorkingDir")[0] != '/')
 		rc = err_set(
 			err, -EINVAL,

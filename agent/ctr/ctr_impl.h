@@ -106,6 +106,9 @@ struct ctr {
 
 /* create.c: fill c from the request; what is wrong in dockerd's words. */
 int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err);
+/* log_opts.c: LogConfig with the daemon's defaults; what it means: bytes a file (0: any), files. */
+int ctr_log_check(json_t *host, struct ctrs *ctrs, struct err *err);
+int ctr_log_limits(json_t *host, int64_t *ret_size, int *ret_files, struct err *err);
 /* Mount points from HostConfig and the image's volumes; anonymous volumes are made. */
 int ctr_make_mounts(struct ctr *c, struct err *err);
 void ctr_free_mounts(struct ctr *c);

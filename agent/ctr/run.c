@@ -390,35 +390,14 @@ static json_t *mount_json(const struct mount_point *m)
 	return doc;
 }
 
-static int64_t parse_size(const char *s)
-{
-	char *end;
-	double v = strtod(s, &end);
-
-	switch (*end) {
-	case 'k':
-	case 'K':
-		return v * 1024;
-	case 'm':
-	case 'M':
-		return v * (1 << 20);
-	case 'g':
-	case 'G':
-		return v * (1 << 30);
-	default:
-		return v;
-	}
-}
-
 static void log_options(struct start *s, json_t *host)
 {
-	json_t *opts = json_object_get(json_object_get(host, "LogConfig"), "Config");
-	int64_t size = parse_size(js(opts, "max-size"));
-	uint64_t files = 1;
+	int64_t size = 0;
+	int files = 1;
 
-	parse_u64(js(opts, "max-file"), 1, 1000, &files);
-	s->log_size = xasprintf("%lld", (long long)max(size, (int64_t)0));
-	s->log_files = xasprintf("%llu", (unsigned long long)files);
+	ctr_log_limits(host, &size, &files, NULL);
+	s->log_size = xasprintf("%lld", (long long)size);
+	s->log_files = xasprintf("%d", files);
 }
 
 /* Processes and memory shared with other containers. */

@@ -128,10 +128,13 @@ check "in order and whole" equals 400 sh -c "docker -H unix://$(node_sock n1) lo
 docker rm rot > /dev/null
 run --name nolog --log-driver none alpine echo x > /dev/null
 check "driver none" refuses "does not support reading" docker logs nolog
+check "an unknown log option" refuses "unknown log opt 'x' for json-file log driver" run --log-opt x=y alpine true
+check "an unknown log driver" refuses "no log driver named 'nosuch'" run --log-driver nosuch alpine true
+check "an unknown runtime" refuses "unknown or invalid runtime name: nosuch" run --runtime nosuch alpine true
 docker rm nolog > /dev/null
 
 # -- a running container
-run -d --name box -e A=b -w /tmp alpine sh -c 'trap "echo term; exit 5" TERM; while :; do sleep 0.1; done' > /dev/null
+run -d --name box -e A=b -w /tmp alpine sh -c 'trap "echo term; exit 5" TERM; echo ready; while :; do sleep 0.1; done' > /dev/null
 check "exec" equals "b /tmp" docker exec box sh -c 'echo $A $(pwd)'
 check "exec's exit code" exits 9 docker exec box sh -c 'exit 9'
 check "exec with user, environment and folder" equals "65534 y /etc" docker exec -u nobody -e X=y -w /etc box sh -c 'echo $(id -u) $X $(pwd)'
@@ -170,6 +173,8 @@ check "stop asks first" equals crate docker stop crate
 check "its own exit code" equals 5 state ExitCode crate
 check "its last word" equals term docker logs --tail 1 crate
 check "start again" equals crate docker start crate
+ready() { [ "$(docker logs --tail 1 crate)" = ready ]; }
+wait_for 60 ready
 check "kill with a signal" equals crate docker kill -s TERM crate
 check "wait" equals 5 docker wait crate
 check "cp out of a stopped one" docker cp crate:/tmp/file "$work/again"
