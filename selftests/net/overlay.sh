@@ -21,7 +21,7 @@ from() { docker exec "$1" timeout 5 wget -q -O - "http://$2/cgi-bin/id"; }
 resolve() { docker exec "$1" nslookup "$2" 127.0.0.11 2> /dev/null | sed -n '/^Name/,$s/^Address: //p' | sort | xargs; }
 vip() { docker service inspect -f '{{range .Endpoint.VirtualIPs}}{{println .NetworkID .Addr}}{{end}}' "$1" | grep "^$(docker network inspect -f '{{.Id}}' "$2")" | sed 's/.* //; s,/.*,,'; }
 address() { docker inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$1"; }
-service() { docker service create -d --name "$@" > /dev/null; }
+service() { docker service create -d --no-resolve-image --name "$@" > /dev/null; }
 shows_client() { local out; out=$(fetch "$1" "$2") && [[ $out == *10.77.0.2* ]]; }
 
 check "an attachable network" docker network create -d overlay --attachable ov
