@@ -468,6 +468,27 @@ static uint64_t renew_reasons(struct sched *s, struct store_tx *tx, uint64_t now
 	return next;
 }
 
+/*
+ * After a change of leaders nodes are UNKNOWN until they have registered. Placed at once, the
+ * tasks of a node that was lost with the leader would all go to those that were first.
+ */
+static bool has_settled(struct sched *s, uint64_t now_ms)
+{
+	struct snode *n;
+	const char *id;
+
+	if (s->settled)
+		return true;
+	if (!s->settle_until_ms)
+		s->settle_until_ms = now_ms + SCHED_SETTLE_MS;
+	if (now_ms < s->settle_until_ms)
+		map_for_each (&s->nodes, id, n)
+			if (n->obj->status &&
+			    n->obj->status->state == PB__NODE_STATUS__STATE__UNKNOWN)
+				return false;
+	return s->settled = true;
+}
+
 static uint64_t sched_run(void *c, struct store_tx *tx, uint64_t now_ms)
 {
 	struct sched *s = c;
@@ -488,6 +509,10 @@ static uint64_t sched_run(void *c, struct store_tx *tx, uint64_t now_ms)
 	}
 	while (!list_empty(&s->preassigned) && !store_tx_full(tx))
 		place_preassigned(s, tx, list_first(&s->preassigned, struct stask, queue));
+	if (!has_settled(s, now_ms)) {
+		s->poked = false;
+		return min(now_ms + SCHED_DEBOUNCE_MS, s->settle_until_ms);
+	}
 	while (!list_empty(&s->active) && !store_tx_full(tx))
 		if (!place_group(s, tx, list_first(&s->active, struct group, node), now_ms))
 			break;

@@ -22,6 +22,8 @@
 #define SCHED_STRATEGY_LABEL "swarm.placement.strategy"
 #define SCHED_DEBOUNCE_MS 50
 #define SCHED_DEBOUNCE_MAX_MS 1000
+/* How long a new leader waits for nodes to register again before it places tasks on the others. */
+#define SCHED_SETTLE_MS 3000
 /* So many failures of a service on a node within the window count against the node. */
 #define SCHED_MAX_FAILURES 5
 #define SCHED_FAILURE_WINDOW_MS (5 * 60 * 1000)

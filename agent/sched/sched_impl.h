@@ -118,6 +118,8 @@ struct sched {
 	size_t n_buckets, first_bucket;
 	bool poked; /* something happened since the last run */
 	bool room; /* … that may let a task in that waits */
+	uint64_t settle_until_ms; /* 0: the first run is to come */
+	bool settled;
 	bool working; /* the last run left something to do */
 	uint64_t first_ms, last_ms; /* of the events being waited out; 0: none */
 };

@@ -43,15 +43,19 @@ static void commit(struct store_tx *tx)
 	store_tx_commit(tx);
 }
 
+static void step(struct world *w)
+{
+	struct store_tx *tx = begin(w);
+
+	sched_component.run(w->c, tx, w->now_ms);
+	commit(tx);
+	w->now_ms += 100;
+}
+
 static void settle(struct world *w)
 {
-	for (int i = 0; i < 50; i++) {
-		struct store_tx *tx = begin(w);
-
-		sched_component.run(w->c, tx, w->now_ms);
-		commit(tx);
-		w->now_ms += 100;
-	}
+	for (int i = 0; i < 50; i++)
+		step(w);
 }
 
 static void put(struct world *w, void *msg)
@@ -495,6 +499,31 @@ TEST_F(sched, reasons_are_renewed)
 	EXPECT_STREQ("no suitable node (1 node not available for new tasks; "
 		     "insufficient resources on 1 node)",
 		     store_task(w->s, "t0")->status->err);
+}
+
+TEST(a_new_leader_waits_for_its_nodes)
+{
+	struct world w;
+	Pb__Node *n;
+
+	world_init(&w, 1);
+	put(&w, node("n", 100, NULL));
+	n = node("m", 100, NULL);
+	n->status->state = PB__NODE_STATUS__STATE__UNKNOWN;
+	put(&w, n);
+	put(&w, task(&w, "s"));
+	put(&w, task(&w, "s"));
+	for (int i = 0; i < 10; i++)
+		step(&w);
+	EXPECT_EQ(0, on_node(&w, "n", NULL));
+	n = pb_clone(store_node(w.s, "m"));
+	n->status->state = PB__NODE_STATUS__STATE__READY;
+	put(&w, n);
+	for (int i = 0; i < 10; i++)
+		step(&w);
+	EXPECT_EQ(1, on_node(&w, "n", NULL));
+	EXPECT_EQ(1, on_node(&w, "m", NULL));
+	world_done(&w);
 }
 
 TEST_F(sched, preassigned_tasks_are_only_filtered)
