@@ -508,6 +508,25 @@ static void exec_runtime(const char *console, const char *pidfile, int in, int o
 	_exit(127);
 }
 
+/*
+ * Before a failure's end: reap what the runtime left behind. A dead process that nobody reaps would
+ * keep the container's process namespace, and so its first process, from ending.
+ */
+static void reap_rest(void)
+{
+	const struct timespec second = {1, 0};
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+		if (pid < 0 || (!pid && sigtimedwait(&chld, NULL, &second) < 0 && errno == EAGAIN))
+			return;
+	}
+}
+
 /* The runtime failed: what it wrote to the error stream is the reason. */
 static void report_failure(int err)
 {
@@ -522,6 +541,8 @@ static void report_failure(int err)
 	} else {
 		say("the runtime failed without a reason");
 	}
+	close(AGENT_FD);
+	reap_rest();
 	_exit(1);
 }
 
