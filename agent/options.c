@@ -66,7 +66,7 @@ static const struct option table[] = {
 	{"tlscert", NULL, 0, STR, 0, AT(tlscert), "Certificate of the TCP sockets"},
 	{"tlskey", NULL, 0, STR, 0, AT(tlskey), "Key of that certificate"},
 	{"experimental", NULL, 0, BOOL, WITHOUT_MEANING, AT(experimental), NULL},
-	{"datapath", NULL, 0, STR, 0, AT(datapath), "auto, bpf or kmod: what carries overlay and ingress packets (default auto)"},
+	{"datapath", NULL, 0, STR, 0, AT(datapath), "auto or bpf: what carries overlay and ingress packets (default auto)"},
 	{"uplink", "uplinks", 0, LIST, 0, AT(uplinks), "Link that clients and peers come in by (repeatable; default: all)"},
 	{"ingress-return", NULL, 0, STR, 0, AT(ingress_return), "entry or direct: the way of replies on ingress ports (default entry)"},
 	{"version", NULL, 'v', BOOL, FLAG_ONLY, AT(version), "Print the version and exit"},

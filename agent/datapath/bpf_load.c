@@ -214,8 +214,7 @@ static int load_skeleton(struct dp_bpf *d, const struct dp_options *opt, struct 
 		if (rc)
 			err_errno(err, rc,
 				  "the kernel does not load the BPF programs (CONFIG_BPF_SYSCALL, "
-				  "CONFIG_NET_CLS_ACT and CAP_BPF are needed; --datapath=kmod does "
-				  "without)");
+				  "CONFIG_NET_CLS_ACT and CAP_BPF are needed)");
 	}
 	rc = rc ? rc : pin_all(d, skel, fresh, err);
 	datapath__destroy(skel);

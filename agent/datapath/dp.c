@@ -100,9 +100,9 @@ int dp_open(const struct dp_options *opt, struct dp **ret, struct err *err)
 		if (!rc || !automatic)
 			return rc;
 	}
-	return automatic ? rc
-			 : err_set(err, rc, "datapath \"%s\" is unknown: use auto, bpf or kmod",
-				   opt->kind);
+	return automatic
+		       ? rc
+		       : err_set(err, rc, "datapath \"%s\" is unknown: use auto or bpf", opt->kind);
 }
 
 int dp_vtep_set(struct dp *dp, const struct dp_addr *vtep, uint16_t vxlan_port, struct err *err)
