@@ -43,6 +43,14 @@ static bool reference_matches(const struct filters *f, json_t *tags)
 	return false;
 }
 
+/* Until 1.43 the size had a second name. */
+static json_t *with_virtual_size(struct api_call *call, json_t *image)
+{
+	if (call->version < 144)
+		json_object_set(image, "VirtualSize", json_object_get(image, "Size"));
+	return image;
+}
+
 static void list(struct api_call *call)
 {
 	struct images *images = call->engine->images;
@@ -67,7 +75,7 @@ static void list(struct api_call *call)
 			continue;
 		if ((before && img->created_ns >= before->created_ns) || (since && img->created_ns <= since->created_ns))
 			continue;
-		item = images_summary(images, img);
+		item = with_virtual_size(call, images_summary(images, img));
 		if (filters_match_labels(f, "label", labels) && reference_matches(f, json_object_get(item, "RepoTags")))
 			json_array_append_new(out, item);
 		else
@@ -87,7 +95,7 @@ static void inspect(struct api_call *call)
 	struct image *img = find(call, call->param[0]);
 
 	if (img)
-		api_reply(call, 200, images_inspect(call->engine->images, img));
+		api_reply(call, 200, with_virtual_size(call, images_inspect(call->engine->images, img)));
 }
 
 static void history(struct api_call *call)

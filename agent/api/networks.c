@@ -222,6 +222,26 @@ static json_t *services_json(struct store *s, const Pb__Network *n)
 	return out;
 }
 
+/* The nodes that have tasks in the network. */
+static json_t *peers_json(struct store *s, const Pb__Network *n)
+{
+	json_t *out = json_array();
+	const Pb__Node *node;
+
+	for (struct store_iter i = store_all(s, STORE_NODE); (node = store_next(&i));) {
+		for (size_t k = 0; k < node->n_attachments; k++) {
+			const Pb__Network *there = node->attachments[k]->network;
+
+			if (there && streq(there->id, n->id))
+				json_array_append_new(
+					out, json_pack("{s:s%, s:s}", "Name", node->id,
+						       min(strlen(node->id), (size_t)12), "IP",
+						       node->status ? node->status->addr : ""));
+		}
+	}
+	return out;
+}
+
 static void inspect_current(struct api_call *call)
 {
 	const char *scope = api_query(call, "scope");
@@ -234,14 +254,13 @@ static void inspect_current(struct api_call *call)
 		return;
 	}
 	if (n.swarm) {
-		struct network *l = nets_find(call->engine->nets, n.swarm->id, NULL);
-		json_t *mine = l ? net_inspect(l) : NULL, *peers = json_object_get(mine, "Peers");
+		json_t *peers = peers_json(store_of(call), n.swarm);
 
 		o = conv_network(n.swarm, call->version);
 		json_object_set_new(o, "Containers", local_containers(call, n.swarm->id));
 		if (json_array_size(peers))
 			json_object_set(o, "Peers", peers);
-		json_decref(mine);
+		json_decref(peers);
 		if (api_query_bool(call, "verbose", false))
 			json_object_set_new(o, "Services", services_json(store_of(call), n.swarm));
 	} else {
