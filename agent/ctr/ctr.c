@@ -257,6 +257,7 @@ void ctrs_free(struct ctrs *ctrs)
 	ctrs->closing = true;
 	map_for_each (&ctrs->by_id, id, c) {
 		runs_some |= c->pid != 0;
+		health_stop(c); /* its probe is one of the execs */
 		execs_drop(c);
 		ctr_free(c); /* nets_free() takes care of the sandbox, which stays up */
 	}
