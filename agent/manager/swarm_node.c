@@ -52,6 +52,8 @@ static void on_registered(void *arg)
 
 	if (s->logs)
 		node_logs_registered(s->logs);
+	if (s->opt.nets)
+		nets_heard(s->opt.nets);
 	if (s->attachments)
 		attachments_registered(s->attachments);
 	swarm_ready(s);

@@ -58,10 +58,11 @@ void nets_swarm_end(struct nets *nets);
 /* The datapath, borrowed, for what shows its state; NULL outside of a swarm. */
 struct dp *nets_dp(struct nets *nets);
 /*
- * The worker and gossip have said all they know since the agent's start (or the swarm's joining):
- * what a former agent left in the datapath beyond that is removed. Otherwise done after 2 min.
+ * The managers are heard from (again): what a former agent left in the datapath, and neither the
+ * worker nor gossip names within the next minute, is removed then. Not before: without managers
+ * there may be no gossip, and what is there still works.
  */
-void nets_synced(struct nets *nets);
+void nets_heard(struct nets *nets);
 
 /* By name, ID or unique prefix. -ENOENT "network x not found". Borrowed. */
 struct network *nets_find(struct nets *nets, const char *ref, struct err *err);

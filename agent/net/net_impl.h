@@ -35,7 +35,7 @@ struct nets {
 	struct map vteps; /* text -> struct vtep_ref: nodes that endpoints live on */
 	struct list_head dirty; /* struct service: to be told to the datapath */
 	bool flushing;
-	struct timer sync_timer; /* ends the datapath's synchronisation if nobody else does */
+	struct timer sync_timer; /* ends the datapath's synchronisation */
 	bool syncing;
 	bool owns_dp; /* opened here */
 	bool kept; /* a sandbox is left up at the agent's end */

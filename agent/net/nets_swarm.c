@@ -6,11 +6,19 @@
 #include "net/net_impl.h"
 #include "net/uplinks.h"
 
-enum { SYNC_MS = 120000 };
+enum { SYNC_MS = 60000 };
 
 static void sync_end(void *arg)
 {
-	nets_synced(arg);
+	struct nets *nets = arg;
+	struct err err = ERR_INIT;
+
+	if (!nets->syncing)
+		return;
+	records_flush(nets);
+	nets->syncing = false;
+	if (dp_sync_end(nets->opt.dp, &err))
+		log_error("the datapath is not cleaned of former entries: %s", err.msg);
 }
 
 void nets_swarm_init(struct nets *nets)
@@ -34,24 +42,16 @@ void nets_set_dp(struct nets *nets, struct dp *dp)
 	/* what a former agent has set stays until all sources have been heard */
 	dp_sync_begin(dp);
 	nets->syncing = true;
-	timer_set(&nets->sync_timer, SYNC_MS);
 	if (uplinks_new(nets, &nets->uplinks, &err))
 		log_error("links are not followed: %s", err.msg);
 	if (swarm_net_resync(nets, &err))
 		log_error("the datapath is incomplete: %s", err.msg);
 }
 
-void nets_synced(struct nets *nets)
+void nets_heard(struct nets *nets)
 {
-	struct err err = ERR_INIT;
-
-	if (!nets->syncing)
-		return;
-	records_flush(nets);
-	nets->syncing = false;
-	timer_cancel(&nets->sync_timer);
-	if (dp_sync_end(nets->opt.dp, &err))
-		log_error("the datapath is not cleaned of former entries: %s", err.msg);
+	if (nets->syncing && !timer_pending(&nets->sync_timer))
+		timer_set(&nets->sync_timer, SYNC_MS);
 }
 
 int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_port, struct err *err)
