@@ -237,8 +237,10 @@ static void drop_swarm_endpoints(json_t *body)
 
 	json_object_foreach (
 		json_object_get(json_object_get(body, "NetworkingConfig"), "EndpointsConfig"), name,
-		ep)
+		ep) {
 		json_object_del(ep, "Swarm");
+		json_object_del(ep, "SwarmAddress");
+	}
 }
 
 /* Fields that the client's version of the API did not have. */
