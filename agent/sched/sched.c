@@ -214,6 +214,8 @@ static void on_node(struct sched *s, const Pb__Node *old, const Pb__Node *new)
 {
 	struct snode *n;
 
+	if (!s->settled)
+		s->poked = true; /* it may have been the last that was waited for */
 	if (!new) {
 		n = map_del(&s->nodes, old->id);
 		if (!n)
@@ -511,7 +513,7 @@ static uint64_t sched_run(void *c, struct store_tx *tx, uint64_t now_ms)
 		place_preassigned(s, tx, list_first(&s->preassigned, struct stask, queue));
 	if (!has_settled(s, now_ms)) {
 		s->poked = false;
-		return min(now_ms + SCHED_DEBOUNCE_MS, s->settle_until_ms);
+		return s->settle_until_ms;
 	}
 	while (!list_empty(&s->active) && !store_tx_full(tx))
 		if (!place_group(s, tx, list_first(&s->active, struct group, node), now_ms))
