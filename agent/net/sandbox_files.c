@@ -45,23 +45,12 @@ static void add_extra_hosts(const struct sandbox *sb, struct buf *b)
 	}
 }
 
-static void hosts_file(const struct sandbox *sb, struct buf *b)
+/* The container's own names, one line a network. */
+static void add_own_hosts(const struct sandbox *sb, struct buf *b)
 {
 	const struct endpoint *e;
 	char ip[16];
 
-	if (sb->host) {
-		file_read("/etc/hosts", NODE_FILE_MAX_SIZE, b, NULL);
-		add_extra_hosts(sb, b);
-		return;
-	}
-	buf_str(b, "127.0.0.1\tlocalhost\n"
-		   "::1\tlocalhost ip6-localhost ip6-loopback\n"
-		   "fe00::\tip6-localnet\n"
-		   "ff00::\tip6-mcastprefix\n"
-		   "ff02::1\tip6-allnodes\n"
-		   "ff02::2\tip6-allrouters\n");
-	add_extra_hosts(sb, b);
 	list_for_each (e, &sb->endpoints, in_sandbox) {
 		if (!e->ip || e->hidden || e->network->ingress || !*sb->hostname)
 			continue;
@@ -71,6 +60,57 @@ static void hosts_file(const struct sandbox *sb, struct buf *b)
 		else
 			buf_printf(b, "%s\t%s\n", ip_format(e->ip, ip), sb->hostname);
 	}
+}
+
+/* Is it a line as add_own_hosts() makes them? */
+static bool own_line(const struct sandbox *sb, const char *line, size_t len)
+{
+	size_t n = strlen(sb->hostname);
+	const char *tab = memchr(line, '\t', len);
+
+	if (!n || !tab || (size_t)(line + len - tab) < n + 1)
+		return false;
+	return !strncmp(tab + 1, sb->hostname, n) &&
+	       (tab[1 + n] == '.' || tab + 1 + n == line + len);
+}
+
+/* A running container may have added lines of its own, which stay. */
+static bool kept_hosts(const struct sandbox *sb, struct buf *b)
+{
+	_cleanup_free_ char *path = xasprintf("%s/hosts", sb->dir);
+	_cleanup_buf_ struct buf old = BUF_INIT;
+
+	if (file_read(path, NODE_FILE_MAX_SIZE, &old, NULL))
+		return false;
+	for (const char *line = old.data; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		if (!own_line(sb, line, len)) {
+			buf_add(b, line, len);
+			buf_char(b, '\n');
+		}
+		line += len + (line[len] == '\n');
+	}
+	return true;
+}
+
+static void hosts_file(const struct sandbox *sb, bool live, struct buf *b)
+{
+	if (sb->host) {
+		file_read("/etc/hosts", NODE_FILE_MAX_SIZE, b, NULL);
+		add_extra_hosts(sb, b);
+		return;
+	}
+	if (!live || !kept_hosts(sb, b)) {
+		buf_str(b, "127.0.0.1\tlocalhost\n"
+			   "::1\tlocalhost ip6-localhost ip6-loopback\n"
+			   "fe00::\tip6-localnet\n"
+			   "ff00::\tip6-mcastprefix\n"
+			   "ff02::1\tip6-allnodes\n"
+			   "ff02::2\tip6-allrouters\n");
+		add_extra_hosts(sb, b);
+	}
+	add_own_hosts(sb, b);
 }
 
 /* What the node's resolv.conf says; with systemd-resolved's stub alone, what stands behind it. */
@@ -215,7 +255,7 @@ void sandbox_files(struct sandbox *sb, struct netns_job *job, bool live)
 
 	if (str_empty(sb->dir))
 		return;
-	hosts_file(sb, &b);
+	hosts_file(sb, live, &b);
 	add_file(job, sb, "hosts", &b);
 	buf_init(&b);
 	resolv_file(sb, &b);

@@ -86,12 +86,18 @@ check "UDP, on the port that names are asked for at" soon says pong udp client "
 check "UDP by localhost" says pong udp n1 127.0.0.1 5353
 check "names still resolve there" soon resolves dns web 10.44.0.80
 
+docker exec web sh -c 'printf "192.0.2.7\tmine\n" >> /etc/hosts'
 check "connect live" docker network connect --alias w2 back web
 check "names follow" says "web saw" from other w2
 check "both networks are listed" equals "back front" eval "docker inspect -f '{{range \$k, \$v := .NetworkSettings.Networks}}{{println \$k}}{{end}}' web | xargs"
 check "its published port still works" soon says "web saw" fetch client "$ip:8080"
 check "a network in use stays" refuses "has active endpoints" docker network rm back
+hosts() { docker exec web cat /etc/hosts; }
+check "its hosts file has both addresses" says "$(ip_of web back)	web" hosts
+check "and what was added in the container" says "192.0.2.7	mine" hosts
+gone=$(ip_of web back)
 check "disconnect live" docker network disconnect back web
+check "the hosts file is without it" eval '! hosts | grep -q "$gone" && hosts | grep -q mine && hosts | grep -q "10.44.0.80	web"'
 check "it is gone from there" not from other web
 check "and still where it was" says "web saw" from peer web
 check "again is refused" refuses "is not connected" docker network disconnect back web
