@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* GET /services/{id}/logs and /tasks/{id}/logs. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "api/store_call.h"
 #include "core/buf.h"
@@ -53,7 +54,11 @@ static void on_end(const struct err *err, void *arg)
 	if (err) {
 		_cleanup_buf_ struct buf out = BUF_INIT;
 
-		api_frame(&out, t->tty, 2, "Error grabbing logs: ", err->msg, strlen(err->msg));
+		char text[sizeof(err->msg) + 1];
+
+		/* stream 3 is what clients take for an error of the daemon */
+		snprintf(text, sizeof(text), "%s\n", err->msg);
+		api_frame(&out, t->tty, 3, "Error grabbing logs: ", text, strlen(text));
 		http_write(t->call->req, out.data, out.len);
 	}
 	api_end(t->call);

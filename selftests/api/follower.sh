@@ -46,6 +46,17 @@ check "nor creates networks of the swarm" refuses "This node is not a swarm mana
 check "it knows the managers" equals "active false" d n4 info -f '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}'
 check "and says what it is" says "Swarm: active/worker" curl -sI --unix-socket "$(node_sock n4)" http://d/_ping
 
+# -- a node that is gone
+d n1 service create -d --no-resolve-image --name every --mode global alpine sh -c 'echo here; exec sleep 1000' > /dev/null
+check "a task on every node" wait_for 60 tasks_run n1 every 4
+all_logs() { [ "$(d $f service logs --raw every | grep -c here)" = "$1" ]; } # COUNT
+check "four logs" wait_for 20 all_logs 4
+agent_stop n4 KILL
+check "the log of a lost node is missing, and said to be" wait_for 30 refuses "is not available" d $f service logs --raw every
+agent_start n4
+check "it is there again with the node" wait_for 40 all_logs 4
+d n1 service rm every > /dev/null
+
 # -- one manager of three
 kill $events 2> /dev/null
 for n in n2 n3; do agent_stop $n KILL; done
