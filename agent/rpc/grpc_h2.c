@@ -467,18 +467,42 @@ static void on_deadline(void *arg)
 	h2_conn_leave(conn);
 }
 
+/*
+ * Begin to connect. Not left to libevent, whose sockets programs that are started inherit: a
+ * container's monitor would keep the connection open for good.
+ */
+static int begin_connect(const struct sockaddr *addr, socklen_t size)
+{
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, addr, size) || errno == EINPROGRESS)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
 struct h2_conn *h2_conn_new(const struct h2_conn_options *opt, struct err *err)
 {
+	int fd = opt->server ? opt->fd : begin_connect(opt->addr, opt->addr_size);
+	struct bufferevent *bev;
 	struct h2_conn *conn;
-	struct bufferevent *bev = bufferevent_openssl_socket_new(
-		loop_base(opt->loop), opt->fd, opt->ssl,
-		opt->server ? BUFFEREVENT_SSL_ACCEPTING : BUFFEREVENT_SSL_CONNECTING,
-		BEV_OPT_CLOSE_ON_FREE);
 
+	if (fd < 0) {
+		SSL_free(opt->ssl);
+		err_set(err, -EHOSTUNREACH, "%s", strerror(-fd));
+		return NULL;
+	}
+	bev = bufferevent_openssl_socket_new(loop_base(opt->loop), fd, opt->ssl,
+					     opt->server ? BUFFEREVENT_SSL_ACCEPTING
+							 : BUFFEREVENT_SSL_CONNECTING,
+					     BEV_OPT_CLOSE_ON_FREE);
 	if (!bev) {
 		SSL_free(opt->ssl);
-		if (opt->fd >= 0)
-			close(opt->fd);
+		close(fd);
 		err_set(err, -ENOMEM, "cannot set a connection up");
 		return NULL;
 	}
@@ -500,18 +524,6 @@ struct h2_conn *h2_conn_new(const struct h2_conn_options *opt, struct err *err)
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
 	bufferevent_setcb(bev, on_readable, on_writable, on_event, conn);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
-	if (!opt->server) {
-		int rc;
-
-		h2_conn_enter(conn); /* a failure at once comes through on_event() */
-		rc = bufferevent_socket_connect(bev, (struct sockaddr *)opt->addr, opt->addr_size);
-		conn->depth--;
-		if (rc || conn->dead) {
-			err_set(err, -EHOSTUNREACH, "%s", conn->dead ? conn->why : strerror(errno));
-			h2_conn_free(conn, err ? err->msg : "");
-			return NULL;
-		}
-	}
 	return conn;
 }
 

@@ -6,26 +6,7 @@
 #   n1 agent (manager)  ←  n2 dockerd (worker)
 #   n3 dockerd (manager) ←  n4 agent (worker)
 . "$(dirname "$0")/../lib.sh"
-
-for tool in dockerd containerd runc; do
-	PATH=$PATH:/usr/sbin command -v $tool > /dev/null || { echo "1..0 # SKIP no $tool"; exit 0; }
-done
-export PATH=$PATH:/usr/sbin
-
-# Start a dockerd on a node. Without a name server: a lookup of the registry shall fail at once.
-dockerd_start() {
-	local n=$1
-	host_new "$n" "$(node_ip "$n")" || return
-	mkdir -p "$LAB/$n"
-	echo "nameserver 127.0.0.1" > "$LAB/$n/resolv.conf"
-	in_ns "$n" mount --bind "$LAB/$n/resolv.conf" /etc/resolv.conf
-	in_ns "$n" dockerd -H "unix://$(node_sock "$n")" --data-root "$LAB/$n/data" --exec-root "$LAB/$n/exec" \
-		--pidfile "$LAB/$n/dockerd.pid" --storage-driver vfs --bridge none --iptables=false \
-		--cgroup-parent "/$(basename "$LAB")-$n" > "$LAB/$n/dockerd.log" 2>&1 < /dev/null &
-	disown $!
-	wait_for 60 agent_answers "$n" || { tail -20 "$LAB/$n/dockerd.log"; return 1; }
-	cp "$LAB/$n/dockerd.pid" "$LAB/$n/pid"
-}
+. selftests/lib_dockerd.sh
 
 running() { # NODE SERVICE WANT
 	[ "$(d "$1" service ps -q -f desired-state=running --format '{{.CurrentState}}' "$2" | grep -c .)" = "$3" ] &&
@@ -59,6 +40,10 @@ swarm_of() {
 	check "both run, one on each node" wait_for 60 running "$m" web 2
 	check "the worker runs its own" wait_for 30 on_node "$m" web "$w" 1
 	check "as a container" wait_for 10 containers "$w" 1
+	check "a task that speaks, on the worker" d "$m" service create -d --name speaker --no-resolve-image \
+		--constraint "node.hostname==$w" alpine sh -c 'while :; do echo spoken; sleep 1; done'
+	check "is heard at the manager" wait_for 60 says spoken d "$m" service logs speaker
+	check "it goes" d "$m" service rm speaker
 	check "more" d "$m" service scale -d web=4
 	check "four run" wait_for 60 running "$m" web 4
 	check "two on the worker" wait_for 30 on_node "$m" web "$w" 2

@@ -6,23 +6,7 @@
 #   n1 agent   n2 agent   n3 dockerd     all managers
 . "$(dirname "$0")/../lib.sh"
 . selftests/lib_swarm.sh
-export PATH=$PATH:/usr/sbin
-for tool in dockerd containerd runc; do
-	command -v $tool > /dev/null || { echo "1..0 # SKIP no $tool"; exit 0; }
-done
-
-# Start a dockerd on a node.
-dockerd_start() {
-	local n=$1
-	[ -e "$LAB/ns/$n" ] || host_new "$n" "$(node_ip "$n")" || return
-	mkdir -p "$LAB/$n"
-	in_ns "$n" dockerd -H "unix://$(node_sock "$n")" --data-root "$LAB/$n/data" --exec-root "$LAB/$n/exec" \
-		--pidfile "$LAB/$n/dockerd.pid" --storage-driver vfs --bridge none --iptables=false \
-		--cgroup-parent "/$(basename "$LAB")-$n" >> "$LAB/$n/agent.log" 2>&1 < /dev/null &
-	disown $!
-	wait_for 60 agent_answers "$n" || { tail -20 "$LAB/$n/agent.log"; return 1; }
-	cp "$LAB/$n/dockerd.pid" "$LAB/$n/pid"
-}
+. selftests/lib_dockerd.sh
 
 check "our manager begins" swarm_form 1 0
 token=$(d n1 swarm join-token -q manager)
