@@ -226,4 +226,6 @@ void gossip_conn_open(struct gossipd *g, const struct swim_addr *to, const void 
 		bufferevent_socket_connect(c->bev, (struct sockaddr *)&v4, sizeof(v4));
 	else
 		bufferevent_socket_connect(c->bev, (struct sockaddr *)&v6, sizeof(v6));
+	if (bufferevent_getfd(c->bev) >= 0)
+		evutil_make_socket_closeonexec(bufferevent_getfd(c->bev));
 }

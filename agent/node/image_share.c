@@ -390,9 +390,10 @@ static int connect_to(struct fetch *f, const char *addr)
 		return -EAGAIN;
 	bufferevent_setcb(f->bev, on_answer, NULL, on_fetch_event, f);
 	bufferevent_enable(f->bev, EV_READ | EV_WRITE);
-	return bufferevent_socket_connect(f->bev, (struct sockaddr *)&sa, sizeof(sa))
-		       ? -ECONNREFUSED
-		       : 0;
+	if (bufferevent_socket_connect(f->bev, (struct sockaddr *)&sa, sizeof(sa)))
+		return -ECONNREFUSED;
+	evutil_make_socket_closeonexec(bufferevent_getfd(f->bev));
+	return 0;
 }
 
 static void ask_next(void *arg)

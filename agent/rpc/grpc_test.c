@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <event2/event.h>
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -301,6 +302,28 @@ TEST_F(grpc, roles)
 	tls_put(nobody);
 	tls_put(foreign);
 	tls_put(removed);
+}
+
+/* A container's monitor that inherits a connection keeps it open for good. */
+TEST_F(grpc, connections_are_not_inherited)
+{
+	struct env *e = &self->e;
+	struct grpc_channel *ch = channel(e, self->worker, e->node[0].addr, "swarm-manager");
+	struct answer a = call(e, ch, WHOAMI, 5000);
+	int sockets = 0;
+
+	EXPECT_EQ(GRPC_OK, a.status);
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_storage sa;
+		socklen_t size = sizeof(sa);
+
+		if (getsockname(fd, (void *)&sa, &size) || sa.ss_family != AF_INET)
+			continue;
+		sockets++;
+		EXPECT_NE(0, fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+	EXPECT_EQ(3, sockets);
+	grpc_channel_free(ch);
 }
 
 TEST_F(grpc, server_must_be_who_we_ask_for)
