@@ -64,7 +64,7 @@ in_ns n1 nsenter --net="$(docker inspect -f '{{.NetworkSettings.SandboxKey}}' "$
 	socat UDP-LISTEN:53,fork EXEC:"echo pong" > /dev/null 2>&1 &
 udp() { echo ping | in_ns "$1" socat -t 2 - "UDP:$2:5300"; }
 check "a published UDP port" soon says pong udp client "$ip"
-check "from the node, too" says pong udp n1 127.0.0.1
+check "from the node, too" soon says pong udp n1 127.0.0.1
 
 check "networks of the same subnet are apart" not docker exec "$a" timeout 3 wget -q -O - "http://$(address "$b" two)/"
 check "their names, too" equals "" resolve "$a" b
