@@ -8,8 +8,10 @@ for tool in dockerd containerd runc; do
 done
 
 # Start a dockerd on a node. Without a name server: a lookup of the registry shall fail at once.
+# usage: dockerd_start n1 [FLAG…]
 dockerd_start() {
 	local n=$1
+	shift
 	if [ ! -e "$LAB/ns/$n" ]; then
 		host_new "$n" "$(node_ip "$n")" || return
 		mkdir -p "$LAB/$n"
@@ -18,7 +20,7 @@ dockerd_start() {
 	fi
 	in_ns "$n" dockerd -H "unix://$(node_sock "$n")" --data-root "$LAB/$n/data" --exec-root "$LAB/$n/exec" \
 		--pidfile "$LAB/$n/dockerd.pid" --storage-driver vfs --bridge none --iptables=false \
-		--cgroup-parent "/$(basename "$LAB")-$n" >> "$LAB/$n/agent.log" 2>&1 < /dev/null &
+		--cgroup-parent "/$(basename "$LAB")-$n" "$@" >> "$LAB/$n/agent.log" 2>&1 < /dev/null &
 	disown $!
 	wait_for 60 agent_answers "$n" || { tail -20 "$LAB/$n/agent.log"; return 1; }
 	cp "$LAB/$n/dockerd.pid" "$LAB/$n/pid"
