@@ -81,16 +81,6 @@ INLINE struct sw_flow *find_flow(struct pkt *p, __u8 dir)
 	return bpf_map_lookup_elem(&flows, &p->key);
 }
 
-/* This node's address in a network, for clients that cannot appear as themselves. */
-INLINE __be32 self_address(__u32 vni)
-{
-	struct sw_network *n = bpf_map_lookup_elem(&networks, &vni);
-
-	if (!n)
-		return 0;
-	return sw_addr_is_set(&n->node_addr) ? n->node_addr.w[3] : n->gateway.w[3];
-}
-
 INLINE int same_origin(const struct sw_flow *f, const struct pkt *p)
 {
 	return sw_addr_eq(&f->src, &p->key.dst) && sw_addr_eq(&f->dst, &p->key.src) &&

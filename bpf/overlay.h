@@ -23,7 +23,7 @@ INLINE struct verdict reply(struct __sk_buff *skb, struct pkt *p, const struct s
 			    struct sw_flow *f, __u32 vni)
 {
 	struct tunnel tun = {.vni = vni, .node = f->via.w[3]};
-	__be32 backend = p->key.src.w[3], error_addr = self_address(vni);
+	__be32 backend = p->key.src.w[3];
 	__u32 state = f->state;
 	struct target t;
 
@@ -36,13 +36,13 @@ INLINE struct verdict reply(struct __sk_buff *skb, struct pkt *p, const struct s
 
 		if (!e || e->kind != SW_ENDPOINT)
 			return DROP(NO_ENDPOINT);
-		return to_endpoint(skb, p, set, e, vni, error_addr);
+		return to_endpoint(skb, p, set, e, vni, 0);
 	}
 	if (!tun.node || (set->flags & SW_RETURN_DIRECT && !(state & SW_FLOW_TO_NODE)))
-		return to_client(skb, p, set, error_addr);
+		return to_client(skb, p, set, vni);
 	sw_mac4(tun.dst, state & SW_FLOW_TO_NODE ? SW_MAC_ENTRY : SW_MAC_ADDR, tun.node);
 	sw_mac4(tun.src, SW_MAC_ADDR, backend);
-	return to_node(skb, p, set, &tun, error_addr);
+	return to_node(skb, p, set, &tun, 0);
 }
 
 /* To an endpoint of this node: replies to a VIP's client are turned back first. */
@@ -66,10 +66,10 @@ INLINE struct verdict arrive(struct __sk_buff *skb, struct pkt *p, const struct 
 
 /* From a container to a VIP. */
 INLINE struct verdict to_vip(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
-			     const struct sw_endpoint *vip, struct sw_endpoint *client)
+			     const struct sw_endpoint *vip)
 {
 	struct sw_flow n = {}, *f;
-	struct sw_endpoint *e = NULL;
+	struct sw_endpoint *e = NULL, *client;
 	struct sw_addr addr;
 	struct target t;
 	__u32 vni = p->key.vni;
@@ -104,6 +104,7 @@ INLINE struct verdict to_vip(struct __sk_buff *skb, struct pkt *p, const struct 
 		n.state = 0;
 		p->key.dir = SW_FLOW_VIP;
 		bpf_map_update_elem(&flows, &p->key, &n, BPF_ANY);
+		client = endpoint4(vni, p->saddr);
 		if (client && !client->translated)
 			client->translated = 1;
 	}
@@ -135,12 +136,12 @@ INLINE struct verdict from_container(struct __sk_buff *skb, struct pkt *p,
 	if (e->kind == SW_ENDPOINT) {
 		if (e->ifindex)
 			return arrive(skb, p, set, e);
-		return to_endpoint(skb, p, set, e, link->vni, self_address(link->vni));
+		return to_endpoint(skb, p, set, e, link->vni, 0);
 	}
 	if (p->flags & PKT_ECHO)
 		return answer_echo(skb, p);
 	if (e->kind == SW_ENDPOINT_VIP)
-		return to_vip(skb, p, set, e, endpoint4(link->vni, p->saddr));
+		return to_vip(skb, p, set, e);
 	f = find_flow(p, SW_FLOW_REPLY);
 	if (f)
 		return reply(skb, p, set, f, link->vni);

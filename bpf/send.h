@@ -15,6 +15,16 @@ INLINE struct sw_endpoint *endpoint4(__u32 vni, __be32 addr)
 	return bpf_map_lookup_elem(&endpoints, &k);
 }
 
+/* This node's address in a network, for clients that cannot appear as themselves. */
+INLINE __be32 self_address(__u32 vni)
+{
+	struct sw_network *n = bpf_map_lookup_elem(&networks, &vni);
+
+	if (!n)
+		return 0;
+	return sw_addr_is_set(&n->node_addr) ? n->node_addr.w[3] : n->gateway.w[3];
+}
+
 /*
  * Into the container's namespace at once, without a queue. What comes from the loopback has the
  * node's route attached and goes through the veth, which takes it off.
@@ -71,7 +81,10 @@ struct tunnel {
 	 BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |                         \
 	 BPF_F_ADJ_ROOM_FIXED_GSO)
 
-/* error_addr: in whose name the sender is told that the packet is too big. */
+/*
+ * error_addr: in whose name the sender is told that the packet is too big; 0: this node's address in
+ * the network.
+ */
 INLINE struct verdict to_node(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 			      const struct tunnel *t, __be32 error_addr)
 {
@@ -85,7 +98,8 @@ INLINE struct verdict to_node(struct __sk_buff *skb, struct pkt *p, const struct
 		return DROP(NO_ROUTE);
 	found = route(skb, &fib, vtep, t->node, p->len + SW_ENCAP_SIZE);
 	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return answer_too_big(skb, p, fib.mtu_result - SW_ENCAP_SIZE, error_addr,
+		return answer_too_big(skb, p, fib.mtu_result - SW_ENCAP_SIZE,
+				      error_addr ? error_addr : self_address(t->vni),
 				      set->lo_ifindex);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROP(NO_ROUTE);
@@ -110,9 +124,12 @@ INLINE struct verdict to_host(struct __sk_buff *skb, const struct sw_settings *s
 	return VERDICT(HOST, bpf_redirect(set->lo_ifindex, BPF_F_INGRESS));
 }
 
-/* To the packet's destination outside of all networks, wherever the node routes that. */
+/*
+ * To the packet's destination outside of all networks, wherever the node routes that. vni: the
+ * sender's network; 0: it is on another node, and is not told what is too big.
+ */
 INLINE struct verdict to_client(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
-				__be32 error_addr)
+				__u32 vni)
 {
 	struct bpf_fib_lookup fib;
 	int found = route(skb, &fib, p->saddr, p->daddr, p->len);
@@ -120,7 +137,8 @@ INLINE struct verdict to_client(struct __sk_buff *skb, struct pkt *p, const stru
 	if (found == BPF_FIB_LKUP_RET_NOT_FWDED)
 		return to_host(skb, set);
 	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return answer_too_big(skb, p, fib.mtu_result, error_addr, set->lo_ifindex);
+		return answer_too_big(skb, p, fib.mtu_result, vni ? self_address(vni) : 0,
+				      set->lo_ifindex);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROP(NO_ROUTE);
 	return VERDICT(CLIENT, transmit(skb, &fib, found));
