@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "disk/file.h"
 #include "manager/swarm_impl.h"
+#include "net/net.h"
 #include "node/identity.h"
 #include "rpc/tls.h"
 #include "wire/pb.h"
@@ -627,10 +628,14 @@ int swarm_open(const struct swarm_options *opt, struct swarm **ret, struct err *
 	rc = swarm_settings_load(&s->state, s->dir, err);
 	if (rc)
 		swarm_settings_init(&s->state);
-	if (rc == -ENOENT)
-		rc = dir_remove_tree(s->dir, err); /* an init that did not come to its end */
-	else if (!rc)
+	if (rc == -ENOENT) {
+		/* an init or a leave that did not come to its end */
+		rc = dir_remove_tree(s->dir, err);
+		if (opt->nets)
+			nets_swarm_end(opt->nets);
+	} else if (!rc) {
 		take_up(s);
+	}
 	if (rc) {
 		swarm_close(s);
 		return rc;
