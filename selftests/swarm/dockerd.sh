@@ -43,7 +43,6 @@ swarm_of() {
 	check "a task that speaks, on the worker" d "$m" service create -d --name speaker --no-resolve-image \
 		--constraint "node.hostname==$w" alpine sh -c 'while :; do echo spoken; sleep 1; done'
 	check "is heard at the manager" wait_for 60 says spoken d "$m" service logs speaker
-	check "it goes" d "$m" service rm speaker
 	check "more" d "$m" service scale -d web=4
 	check "four run" wait_for 60 running "$m" web 4
 	check "two on the worker" wait_for 30 on_node "$m" web "$w" 2
@@ -54,6 +53,7 @@ swarm_of() {
 	check "the root certificate is rotated" d "$m" swarm ca --rotate -d
 	check "also on the worker" wait_for 60 rotated "$m"
 	check "which is ready" wait_for 30 ready "$m" "$w"
+	check "its task is still heard" wait_for 60 says spoken d "$m" service logs speaker
 	check "the worker is drained" d "$m" node update --availability drain "$w"
 	check "and empty" wait_for 60 containers "$w" 0
 	check "the service goes on elsewhere" wait_for 60 on_node "$m" web "$m" 4
@@ -63,7 +63,7 @@ swarm_of() {
 		--constraint "node.hostname==$w" --secret token alpine sleep 1000
 	check "it runs" wait_for 60 running "$m" keeper 1
 	check "it can read it" equals hidden secret_text "$w"
-	check "services go" d "$m" service rm web keeper
+	check "services go" d "$m" service rm web keeper speaker
 	check "the worker is empty" wait_for 60 containers "$w" 0
 	check "the worker leaves" d "$w" swarm leave
 	check "the manager notices" wait_for 60 state_is "$m" "$w" down
