@@ -20,14 +20,14 @@ struct engine {
 	struct events *events;
 	struct rng rng;
 	struct options *options;
-	char id[64];		/* of the engine, kept in <data_root>/engine-id */
+	char id[64]; /* of the engine, kept in <data_root>/engine-id */
 	char hostname[65];
 	struct dp *dp;
 	struct images *images;
 	struct volumes *volumes;
 	struct nets *nets;
 	struct ctrs *ctrs;
-	struct swarm *swarm;	/* never NULL; may be inactive */
+	struct swarm *swarm; /* never NULL; may be inactive */
 };
 
 /* Open all modules below the data and exec roots; containers that run are picked up again. */

@@ -11,8 +11,8 @@ enum kind { STR, LIST, BOOL, INT };
 enum { WITHOUT_MEANING = 1, RELOADS = 2, FLAG_ONLY = 4 };
 
 struct option {
-	const char *name;	/* of the flag */
-	const char *key;	/* in daemon.json; NULL: the same */
+	const char *name; /* of the flag */
+	const char *key; /* in daemon.json; NULL: the same */
 	char letter;
 	enum kind kind;
 	unsigned int how;
@@ -21,76 +21,138 @@ struct option {
 };
 
 #define AT(field) offsetof(struct options, field)
-#define NONE_STR(name, key) {name, key, 0, STR, WITHOUT_MEANING, AT(ignored), NULL}
-#define NONE_LIST(name, key) {name, key, 0, LIST, WITHOUT_MEANING, AT(ignored_list), NULL}
-#define NONE_BOOL(name) {name, NULL, 0, BOOL, WITHOUT_MEANING, AT(ignored_bool), NULL}
-#define NONE_INT(name) {name, NULL, 0, INT, WITHOUT_MEANING, AT(ignored_int), NULL}
+#define NONE_STR(name, key)                                                                        \
+	{                                                                                          \
+		name, key, 0, STR, WITHOUT_MEANING, AT(ignored), NULL                              \
+	}
+#define NONE_LIST(name, key)                                                                       \
+	{                                                                                          \
+		name, key, 0, LIST, WITHOUT_MEANING, AT(ignored_list), NULL                        \
+	}
+#define NONE_BOOL(name)                                                                            \
+	{                                                                                          \
+		name, NULL, 0, BOOL, WITHOUT_MEANING, AT(ignored_bool), NULL                       \
+	}
+#define NONE_INT(name)                                                                             \
+	{                                                                                          \
+		name, NULL, 0, INT, WITHOUT_MEANING, AT(ignored_int), NULL                         \
+	}
 
 static const struct option table[] = {
-	{"host", "hosts", 'H', LIST, 0, AT(hosts), "Socket to serve: unix://PATH, tcp://HOST:PORT or fd:// (repeatable)"},
-	{"data-root", NULL, 0, STR, 0, AT(data_root), "Folder of persistent state (default /var/lib/docker)"},
-	{"exec-root", NULL, 0, STR, 0, AT(exec_root), "Folder of run-time state (default /var/run/docker)"},
-	{"pidfile", NULL, 'p', STR, 0, AT(pidfile), "File to write the process ID to (default /var/run/docker.pid)"},
+	{"host", "hosts", 'H', LIST, 0, AT(hosts),
+	 "Socket to serve: unix://PATH, tcp://HOST:PORT or fd:// (repeatable)"},
+	{"data-root", NULL, 0, STR, 0, AT(data_root),
+	 "Folder of persistent state (default /var/lib/docker)"},
+	{"exec-root", NULL, 0, STR, 0, AT(exec_root),
+	 "Folder of run-time state (default /var/run/docker)"},
+	{"pidfile", NULL, 'p', STR, 0, AT(pidfile),
+	 "File to write the process ID to (default /var/run/docker.pid)"},
 	{"group", NULL, 'G', STR, 0, AT(group), "Group that owns the unix socket (default docker)"},
-	{"config-file", NULL, 0, STR, FLAG_ONLY, AT(config_file), "Configuration file (default /etc/docker/daemon.json)"},
+	{"config-file", NULL, 0, STR, FLAG_ONLY, AT(config_file),
+	 "Configuration file (default /etc/docker/daemon.json)"},
 	{"validate", NULL, 0, BOOL, FLAG_ONLY, AT(validate), "Check the configuration and exit"},
 	{"debug", NULL, 'D', BOOL, RELOADS, AT(debug), "Log at level debug"},
-	{"log-level", NULL, 'l', STR, RELOADS, AT(log_level), "debug, info, warn, error or fatal (default info)"},
+	{"log-level", NULL, 'l', STR, RELOADS, AT(log_level),
+	 "debug, info, warn, error or fatal (default info)"},
 	{"log-format", NULL, 0, STR, 0, AT(log_format), "text or json (default text)"},
-	{"label", "labels", 0, LIST, RELOADS, AT(labels), "Label key=value of this engine (repeatable)"},
-	{"insecure-registry", "insecure-registries", 0, LIST, RELOADS, AT(insecure_registries), "Registry to talk to without TLS (repeatable)"},
-	{"registry-mirror", "registry-mirrors", 0, LIST, RELOADS, AT(registry_mirrors), "Mirror of Docker Hub (repeatable)"},
+	{"label", "labels", 0, LIST, RELOADS, AT(labels),
+	 "Label key=value of this engine (repeatable)"},
+	{"insecure-registry", "insecure-registries", 0, LIST, RELOADS, AT(insecure_registries),
+	 "Registry to talk to without TLS (repeatable)"},
+	{"registry-mirror", "registry-mirrors", 0, LIST, RELOADS, AT(registry_mirrors),
+	 "Mirror of Docker Hub (repeatable)"},
 	{"bip", NULL, 0, STR, 0, AT(bip), "Address of docker0 as CIDR"},
-	{"fixed-cidr", NULL, 0, STR, 0, AT(fixed_cidr), "Part of docker0's subnet to give to containers"},
+	{"fixed-cidr", NULL, 0, STR, 0, AT(fixed_cidr),
+	 "Part of docker0's subnet to give to containers"},
 	{"mtu", NULL, 0, INT, 0, AT(mtu), "MTU of containers (default 1500)"},
 	{"ip", NULL, 0, STR, 0, AT(ip), "Address that published ports bind to (default 0.0.0.0)"},
-	{"icc", NULL, 0, BOOL, 0, AT(icc), "Let containers on docker0 reach each other (default true)"},
-	{"ip-masq", NULL, 0, BOOL, 0, AT(ip_masq), "Masquerade what containers send outside (default true)"},
+	{"icc", NULL, 0, BOOL, 0, AT(icc),
+	 "Let containers on docker0 reach each other (default true)"},
+	{"ip-masq", NULL, 0, BOOL, 0, AT(ip_masq),
+	 "Masquerade what containers send outside (default true)"},
 	{"dns", NULL, 0, LIST, 0, AT(dns), "DNS server of containers (repeatable)"},
-	{"dns-search", NULL, 0, LIST, 0, AT(dns_search), "DNS search domain of containers (repeatable)"},
+	{"dns-search", NULL, 0, LIST, 0, AT(dns_search),
+	 "DNS search domain of containers (repeatable)"},
 	{"dns-opt", "dns-opts", 0, LIST, 0, AT(dns_opts), "DNS option of containers (repeatable)"},
-	{"default-address-pool", "default-address-pools", 0, LIST, 0, AT(default_address_pools), "base=CIDR,size=BITS for new local networks (repeatable)"},
-	{"swarm-default-advertise-addr", NULL, 0, STR, 0, AT(swarm_default_advertise_addr), "Address or interface to advertise in a swarm"},
-	{"node-generic-resource", "node-generic-resources", 0, LIST, RELOADS, AT(node_generic_resources), "Generic resource KIND=VALUE of this node (repeatable)"},
-	{"live-restore", NULL, 0, BOOL, RELOADS, AT(live_restore), "Accepted; containers outlive the daemon in any case. Not with swarm mode"},
-	{"log-driver", NULL, 0, STR, 0, AT(log_driver), "Default log driver: json-file, local or none (default json-file)"},
-	{"log-opt", "log-opts", 0, LIST, 0, AT(log_opts), "Default log option KEY=VALUE (repeatable)"},
+	{"default-address-pool", "default-address-pools", 0, LIST, 0, AT(default_address_pools),
+	 "base=CIDR,size=BITS for new local networks (repeatable)"},
+	{"swarm-default-advertise-addr", NULL, 0, STR, 0, AT(swarm_default_advertise_addr),
+	 "Address or interface to advertise in a swarm"},
+	{"node-generic-resource", "node-generic-resources", 0, LIST, RELOADS,
+	 AT(node_generic_resources), "Generic resource KIND=VALUE of this node (repeatable)"},
+	{"live-restore", NULL, 0, BOOL, RELOADS, AT(live_restore),
+	 "Accepted; containers outlive the daemon in any case. Not with swarm mode"},
+	{"log-driver", NULL, 0, STR, 0, AT(log_driver),
+	 "Default log driver: json-file, local or none (default json-file)"},
+	{"log-opt", "log-opts", 0, LIST, 0, AT(log_opts),
+	 "Default log option KEY=VALUE (repeatable)"},
 	{"cgroup-parent", NULL, 0, STR, 0, AT(cgroup_parent), "Parent cgroup of all containers"},
 	{"init", NULL, 0, BOOL, 0, AT(init), "Run an init in every container"},
 	{"init-path", NULL, 0, STR, 0, AT(init_path), "The init to run (default docker-init)"},
-	{"no-new-privileges", NULL, 0, BOOL, 0, AT(no_new_privileges), "Set no-new-privileges on every container"},
-	{"shutdown-timeout", NULL, 0, INT, RELOADS, AT(shutdown_timeout), "Accepted: containers are not stopped with the daemon"},
+	{"no-new-privileges", NULL, 0, BOOL, 0, AT(no_new_privileges),
+	 "Set no-new-privileges on every container"},
+	{"shutdown-timeout", NULL, 0, INT, RELOADS, AT(shutdown_timeout),
+	 "Accepted: containers are not stopped with the daemon"},
 	{"tls", NULL, 0, BOOL, 0, AT(tls), "Serve TCP sockets with TLS"},
-	{"tlsverify", NULL, 0, BOOL, 0, AT(tlsverify), "Serve TCP sockets with TLS and verify clients"},
+	{"tlsverify", NULL, 0, BOOL, 0, AT(tlsverify),
+	 "Serve TCP sockets with TLS and verify clients"},
 	{"tlscacert", NULL, 0, STR, 0, AT(tlscacert), "CA that signs clients' certificates"},
 	{"tlscert", NULL, 0, STR, 0, AT(tlscert), "Certificate of the TCP sockets"},
 	{"tlskey", NULL, 0, STR, 0, AT(tlskey), "Key of that certificate"},
 	{"experimental", NULL, 0, BOOL, WITHOUT_MEANING, AT(experimental), NULL},
-	{"datapath", NULL, 0, STR, 0, AT(datapath), "auto or bpf: what carries overlay and ingress packets (default auto)"},
-	{"uplink", "uplinks", 0, LIST, 0, AT(uplinks), "Link that clients and peers come in by (repeatable; default: all)"},
-	{"ingress-return", NULL, 0, STR, 0, AT(ingress_return), "entry or direct: the way of replies on ingress ports (default entry)"},
+	{"datapath", NULL, 0, STR, 0, AT(datapath),
+	 "auto or bpf: what carries overlay and ingress packets (default auto)"},
+	{"uplink", "uplinks", 0, LIST, 0, AT(uplinks),
+	 "Link that clients and peers come in by (repeatable; default: all)"},
+	{"ingress-return", NULL, 0, STR, 0, AT(ingress_return),
+	 "entry or direct: the way of replies on ingress ports (default entry)"},
 	{"version", NULL, 'v', BOOL, FLAG_ONLY, AT(version), "Print the version and exit"},
 	{"help", NULL, 'h', BOOL, FLAG_ONLY, AT(help), "Print this text and exit"},
-	NONE_STR("containerd", NULL), NONE_STR("containerd-namespace", NULL),
-	NONE_STR("containerd-plugins-namespace", NULL), NONE_BOOL("userland-proxy"),
-	NONE_STR("userland-proxy-path", NULL), NONE_BOOL("iptables"), NONE_BOOL("ip6tables"),
-	NONE_BOOL("ip-forward"), NONE_BOOL("ip-forward-no-drop"), NONE_STR("bridge", NULL),
-	NONE_STR("bip6", NULL), NONE_BOOL("ipv6"), NONE_STR("fixed-cidr-v6", NULL),
-	NONE_STR("default-gateway", NULL), NONE_STR("default-gateway-v6", NULL),
-	NONE_LIST("default-network-opt", "default-network-opts"), NONE_STR("host-gateway-ip", NULL),
-	NONE_BOOL("allow-direct-routing"), NONE_STR("firewall-backend", NULL),
-	NONE_INT("network-control-plane-mtu"), NONE_STR("default-runtime", NULL),
-	NONE_LIST("add-runtime", "runtimes"), NONE_STR("default-cgroupns-mode", NULL),
-	NONE_STR("default-ipc-mode", NULL), NONE_STR("default-shm-size", NULL),
-	NONE_LIST("default-ulimit", "default-ulimits"), NONE_LIST("exec-opt", "exec-opts"),
-	NONE_STR("seccomp-profile", NULL), NONE_BOOL("selinux-enabled"), NONE_STR("userns-remap", NULL),
-	NONE_STR("storage-driver", NULL), NONE_LIST("storage-opt", "storage-opts"),
-	NONE_INT("max-concurrent-downloads"), NONE_INT("max-concurrent-uploads"),
-	NONE_INT("max-download-attempts"), NONE_STR("metrics-addr", NULL), NONE_INT("oom-score-adjust"),
-	NONE_BOOL("raw-logs"), NONE_LIST("feature", "features"),
+	NONE_STR("containerd", NULL),
+	NONE_STR("containerd-namespace", NULL),
+	NONE_STR("containerd-plugins-namespace", NULL),
+	NONE_BOOL("userland-proxy"),
+	NONE_STR("userland-proxy-path", NULL),
+	NONE_BOOL("iptables"),
+	NONE_BOOL("ip6tables"),
+	NONE_BOOL("ip-forward"),
+	NONE_BOOL("ip-forward-no-drop"),
+	NONE_STR("bridge", NULL),
+	NONE_STR("bip6", NULL),
+	NONE_BOOL("ipv6"),
+	NONE_STR("fixed-cidr-v6", NULL),
+	NONE_STR("default-gateway", NULL),
+	NONE_STR("default-gateway-v6", NULL),
+	NONE_LIST("default-network-opt", "default-network-opts"),
+	NONE_STR("host-gateway-ip", NULL),
+	NONE_BOOL("allow-direct-routing"),
+	NONE_STR("firewall-backend", NULL),
+	NONE_INT("network-control-plane-mtu"),
+	NONE_STR("default-runtime", NULL),
+	NONE_LIST("add-runtime", "runtimes"),
+	NONE_STR("default-cgroupns-mode", NULL),
+	NONE_STR("default-ipc-mode", NULL),
+	NONE_STR("default-shm-size", NULL),
+	NONE_LIST("default-ulimit", "default-ulimits"),
+	NONE_LIST("exec-opt", "exec-opts"),
+	NONE_STR("seccomp-profile", NULL),
+	NONE_BOOL("selinux-enabled"),
+	NONE_STR("userns-remap", NULL),
+	NONE_STR("storage-driver", NULL),
+	NONE_LIST("storage-opt", "storage-opts"),
+	NONE_INT("max-concurrent-downloads"),
+	NONE_INT("max-concurrent-uploads"),
+	NONE_INT("max-download-attempts"),
+	NONE_STR("metrics-addr", NULL),
+	NONE_INT("oom-score-adjust"),
+	NONE_BOOL("raw-logs"),
+	NONE_LIST("feature", "features"),
 	NONE_LIST("cdi-spec-dir", "cdi-spec-dirs"),
-	NONE_LIST("authorization-plugin", "authorization-plugins"), NONE_STR("http-proxy", NULL),
-	NONE_STR("https-proxy", NULL), NONE_STR("no-proxy", NULL), NONE_BOOL("rootless"),
+	NONE_LIST("authorization-plugin", "authorization-plugins"),
+	NONE_STR("http-proxy", NULL),
+	NONE_STR("https-proxy", NULL),
+	NONE_STR("no-proxy", NULL),
+	NONE_BOOL("rootless"),
 };
 
 static void list_push(struct str_list *l, char *s)
@@ -110,7 +172,8 @@ static void list_clear(struct str_list *l)
 
 static int set_bool(const char *s, bool *ret)
 {
-	if (streq(s, "true") || streq(s, "1") || streq(s, "True") || streq(s, "TRUE") || streq(s, "t"))
+	if (streq(s, "true") || streq(s, "1") || streq(s, "True") || streq(s, "TRUE") ||
+	    streq(s, "t"))
 		*ret = true;
 	else if (streq(s, "false") || streq(s, "0") || streq(s, "False") || streq(s, "FALSE") ||
 		 streq(s, "f"))
@@ -143,7 +206,9 @@ static int set_value(struct options *o, const struct option *opt, const char *va
 static void note(struct options *o, const struct option *opt)
 {
 	if (opt->how & WITHOUT_MEANING)
-		list_push(&o->warnings, xasprintf("the setting %s is accepted and has no meaning here", opt->name));
+		list_push(
+			&o->warnings,
+			xasprintf("the setting %s is accepted and has no meaning here", opt->name));
 	if (opt->at == AT(live_restore))
 		o->live_restore_set = true;
 }
@@ -191,8 +256,8 @@ static int parse_flags(struct options *o, int argc, char **argv, bool seen[], st
 		if (!value)
 			return err_set(err, -EINVAL, "flag needs an argument: %s", arg);
 		if (set_value(o, opt, value))
-			return err_set(err, -EINVAL, "invalid argument \"%s\" for \"--%s\" flag", value,
-				       opt->name);
+			return err_set(err, -EINVAL, "invalid argument \"%s\" for \"--%s\" flag",
+				       value, opt->name);
 		seen[opt - table] = true;
 		note(o, opt);
 	}
@@ -202,7 +267,8 @@ static int parse_flags(struct options *o, int argc, char **argv, bool seen[], st
 static const struct option *by_key(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (!(table[i].how & FLAG_ONLY) && streq(table[i].key ? table[i].key : table[i].name, key))
+		if (!(table[i].how & FLAG_ONLY) &&
+		    streq(table[i].key ? table[i].key : table[i].name, key))
 			return &table[i];
 	return NULL;
 }
@@ -236,7 +302,7 @@ static int set_from_json(struct options *o, const struct option *opt, json_t *v,
 	if (opt->kind == STR && json_is_string(v))
 		return set_value(o, opt, json_string_value(v));
 	if (opt->kind == LIST && json_is_array(v)) {
-		json_array_foreach(v, i, item) {
+		json_array_foreach (v, i, item) {
 			char *s = list_item(item);
 
 			if (!s)
@@ -246,9 +312,10 @@ static int set_from_json(struct options *o, const struct option *opt, json_t *v,
 		return 0;
 	}
 	if (opt->kind == LIST && json_is_object(v)) {
-		json_object_foreach(v, key, item)
+		json_object_foreach (v, key, item)
 			list_push((void *)((char *)o + opt->at),
-				  xasprintf("%s=%s", key, json_is_string(item) ? json_string_value(item) : ""));
+				  xasprintf("%s=%s", key,
+					    json_is_string(item) ? json_string_value(item) : ""));
 		return 0;
 	}
 bad:
@@ -274,15 +341,17 @@ static int load_file(const char *path, bool must_exist, json_t **ret, struct err
 		return 0;
 	*ret = json_loadb(text.data, text.len, JSON_DECODE_ANY, &jerr);
 	if (!*ret)
-		return err_set(err, -EINVAL, "unable to configure the daemon with file %s: %s (line %d)",
-			       path, jerr.text, jerr.line);
+		return err_set(err, -EINVAL,
+			       "unable to configure the daemon with file %s: %s (line %d)", path,
+			       jerr.text, jerr.line);
 	if (json_is_null(*ret)) {
 		json_decref(*ret);
 		*ret = NULL;
 	} else if (!json_is_object(*ret)) {
 		json_decref(*ret);
 		*ret = NULL;
-		return err_set(err, -EINVAL, "unable to configure the daemon with file %s: not an object", path);
+		return err_set(err, -EINVAL,
+			       "unable to configure the daemon with file %s: not an object", path);
 	}
 	return 0;
 }
@@ -295,16 +364,21 @@ static int parse_file(struct options *o, const bool seen[], struct err *err)
 
 	if (rc || !doc)
 		return rc;
-	json_object_foreach(doc, key, v) {
+	json_object_foreach (doc, key, v) {
 		const struct option *opt = by_key(key);
 
 		if (!opt)
-			rc = err_set(err, -EINVAL, "unable to configure the daemon with file %s: the "
-				     "following directives don't match any configuration option: %s", path, key);
+			rc = err_set(
+				err, -EINVAL,
+				"unable to configure the daemon with file %s: the "
+				"following directives don't match any configuration option: %s",
+				path, key);
 		else if (seen[opt - table])
-			rc = err_set(err, -EINVAL, "unable to configure the daemon with file %s: the "
+			rc = err_set(err, -EINVAL,
+				     "unable to configure the daemon with file %s: the "
 				     "following directives are specified both as a flag and in the "
-				     "configuration file: %s", path, key);
+				     "configuration file: %s",
+				     path, key);
 		else
 			rc = set_from_json(o, opt, v, err);
 		if (rc)
@@ -357,11 +431,14 @@ int options_reload(struct options *o, struct err *err)
 
 	if (rc || !doc)
 		return rc;
-	json_object_foreach(doc, key, v)
+	json_object_foreach (doc, key, v)
 		if (!by_key(key))
-			rc = err_set(err, -EINVAL, "the following directives don't match any configuration option: %s", key);
+			rc = err_set(
+				err, -EINVAL,
+				"the following directives don't match any configuration option: %s",
+				key);
 	if (!rc) {
-		json_object_foreach(doc, key, v) {
+		json_object_foreach (doc, key, v) {
 			const struct option *opt = by_key(key);
 
 			if (!(opt->how & RELOADS))
@@ -408,7 +485,8 @@ char *options_help(void)
 			snprintf(flag, sizeof(flag), "    --%s", o->name);
 		buf_printf(&b, "  %-36s %s\n", flag, o->help);
 	}
-	buf_str(&b, "\ndockerd's other flags are accepted with a warning. The keys of the configuration\n"
+	buf_str(&b, "\ndockerd's other flags are accepted with a warning. The keys of the "
+		    "configuration\n"
 		    "file are those of dockerd's daemon.json.\n");
 	return buf_steal(&b, NULL);
 }

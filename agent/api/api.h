@@ -30,8 +30,8 @@ struct api_call {
 	const char *param[API_PARAMS]; /* the {parts} of the route's pattern */
 	char *path; /* what param points into */
 	void (*body_fn)(struct api_call *call, json_t *body);
-	json_t *body;			/* while body_fn runs, borrowed */
-	bool no_quorum;			/* the swarm's store may not be current */
+	json_t *body; /* while body_fn runs, borrowed */
+	bool no_quorum; /* the swarm's store may not be current */
 };
 
 struct api_route {
@@ -46,8 +46,7 @@ extern const struct api_route api_system_routes[], api_container_routes[], api_e
 	api_image_routes[], api_build_routes[], api_network_routes[], api_volume_routes[],
 	api_swarm_routes[], api_node_routes[], api_service_routes[], api_task_routes[],
 	api_secret_routes[], api_config_routes[], api_log_routes[], api_archive_routes[],
-	api_plugin_routes[], api_disk_routes[], api_service_log_routes[],
-	api_distribution_routes[];
+	api_plugin_routes[], api_disk_routes[], api_service_log_routes[], api_distribution_routes[];
 /* api_swarm_routes are this node's (init, join, leave, unlock); these are the cluster's (inspect,
  * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
 extern const struct api_route api_cluster_routes[];

@@ -40,7 +40,8 @@ static int json_param(struct api_call *call, const char *name, json_t **ret, str
 
 static void build(struct api_call *call)
 {
-	const char *tags[TAGS_MAX + 1], *remote = api_query(call, "remote"), *file = api_query(call, "dockerfile");
+	const char *tags[TAGS_MAX + 1], *remote = api_query(call, "remote"),
+					*file = api_query(call, "dockerfile");
 	struct image_build b = {0};
 	struct err err = ERR_INIT;
 	struct reference r;
@@ -53,7 +54,9 @@ static void build(struct api_call *call)
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = reference_parse(tags[i], &r, &err);
 	if (!rc && !str_empty(remote))
-		rc = err_set(&err, -EOPNOTSUPP, "building from the address %s is not supported: send the context", remote);
+		rc = err_set(&err, -EOPNOTSUPP,
+			     "building from the address %s is not supported: send the context",
+			     remote);
 	if (!rc && streq(api_query(call, "version"), "2"))
 		rc = err_set(&err, -EOPNOTSUPP, "BuildKit is not served: set DOCKER_BUILDKIT=0");
 	if (!rc)

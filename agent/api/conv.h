@@ -9,7 +9,8 @@
 #include "api/json.h"
 #include "wire/objects.pb-c.h"
 
-extern const struct json_table json_annotations, json_meta, json_driver, json_version, json_resources;
+extern const struct json_table json_annotations, json_meta, json_driver, json_version,
+	json_resources;
 extern const struct json_table json_task_spec, json_port_config, json_generic_resource,
 	json_platform;
 extern const struct json_table json_service_spec, json_task, json_network_attachment;

@@ -358,7 +358,8 @@ static const struct json_table attachment_spec = {
 static const struct json_table requirements = {
 	&pb__resource_requirements__descriptor,
 	(const struct json_field[]){
-		J_FIELD("Limits", J_MSG, Pb__ResourceRequirements, limits, .table = &json_resources),
+		J_FIELD("Limits", J_MSG, Pb__ResourceRequirements, limits,
+			.table = &json_resources),
 		J_FIELD("Reservations", J_MSG, Pb__ResourceRequirements, reservations,
 			.table = &json_resources),
 		J_FIELD("SwapBytes", J_I64_VALUE, Pb__ResourceRequirements, swap_bytes),

@@ -7,9 +7,9 @@
 #include "loop/events.h"
 #include "loop/loop.h"
 
-static const char *const event_filters[] = {"container", "daemon", "event", "image", "label", "network",
-					    "node", "plugin", "scope", "secret", "service", "type",
-					    "volume", "config", NULL};
+static const char *const event_filters[] = {"container", "daemon", "event",  "image",  "label",
+					    "network",	 "node",   "plugin", "scope",  "secret",
+					    "service",	 "type",   "volume", "config", NULL};
 
 struct stream {
 	struct api_call *call;
@@ -19,7 +19,8 @@ struct stream {
 	int64_t until_ns;
 };
 
-static bool actor_matches(const struct filters *f, const char *type, const char *id, const json_t *attrs)
+static bool actor_matches(const struct filters *f, const char *type, const char *id,
+			  const json_t *attrs)
 {
 	const char *name = json_string_value(json_object_get(attrs, "name")), *v;
 
@@ -37,8 +38,9 @@ static bool matches(const struct filters *f, json_t *ev)
 		   *action = json_string_value(json_object_get(ev, "Action"));
 	json_t *actor = json_object_get(ev, "Actor"), *attrs = json_object_get(actor, "Attributes");
 	const char *id = json_string_value(json_object_get(actor, "ID"));
-	static const char *const objects[] = {"container", "daemon", "image", "network", "node", "plugin",
-					      "secret", "service", "volume", "config"};
+	static const char *const objects[] = {"container", "daemon", "image",  "network",
+					      "node",	   "plugin", "secret", "service",
+					      "volume",	   "config"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
 		if (!filters_has(f, objects[i]))
@@ -67,7 +69,8 @@ static void send_event(json_t *ev, void *arg)
 	if (!strcmp(json_string_value(json_object_get(ev, "Type")), "container")) {
 		json_object_set(out, "status", json_object_get(ev, "Action"));
 		json_object_set(out, "id", json_object_get(actor, "ID"));
-		json_object_set(out, "from", json_object_get(json_object_get(actor, "Attributes"), "image"));
+		json_object_set(out, "from",
+				json_object_get(json_object_get(actor, "Attributes"), "image"));
 	}
 	text = json_dumps(out, JSON_COMPACT);
 	buf_printf(&line, "%s\n", text);
@@ -107,7 +110,8 @@ void api_events(struct api_call *call)
 	if (!rc && !str_empty(until))
 		rc = time_parse(until, &s->until_ns, &err);
 	if (!rc && since_ns && s->until_ns && since_ns > s->until_ns)
-		rc = err_set(&err, -EINVAL, "`since` time (%s) cannot be after `until` time (%s)", since, until);
+		rc = err_set(&err, -EINVAL, "`since` time (%s) cannot be after `until` time (%s)",
+			     since, until);
 	if (rc) {
 		filters_free(s->filters);
 		free(s);

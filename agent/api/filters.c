@@ -174,8 +174,7 @@ static bool regex_finds(const char *pattern, const char *text)
 	regex_t re;
 	bool found;
 
-	if (!regex_is_tame(pattern) ||
-	    regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB))
+	if (!regex_is_tame(pattern) || regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB))
 		return strstr(text, pattern) != NULL;
 	found = !regexec(&re, text, 0, NULL, 0);
 	regfree(&re);

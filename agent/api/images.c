@@ -10,7 +10,8 @@
 #include "image/reference.h"
 #include "loop/events.h"
 
-static const char *const list_filters[] = {"before", "dangling", "label", "reference", "since", "until", NULL};
+static const char *const list_filters[] = {"before", "dangling", "label", "reference",
+					   "since",  "until",	 NULL};
 
 static struct image *find(struct api_call *call, const char *name)
 {
@@ -32,11 +33,12 @@ static bool reference_matches(const struct filters *f, json_t *tags)
 	if (!filters_has(f, "reference"))
 		return true;
 	for (size_t n = 0; (pattern = filters_value(f, "reference", n)); n++) {
-		json_array_foreach(tags, i, v) {
+		json_array_foreach (tags, i, v) {
 			const char *tag = json_string_value(v), *colon = strrchr(tag, ':');
 			_cleanup_free_ char *name = xstrndup(tag, colon - tag);
 
-			if (!fnmatch(pattern, tag, FNM_PATHNAME) || !fnmatch(pattern, name, FNM_PATHNAME))
+			if (!fnmatch(pattern, tag, FNM_PATHNAME) ||
+			    !fnmatch(pattern, name, FNM_PATHNAME))
 				return true;
 		}
 	}
@@ -64,19 +66,24 @@ static void list(struct api_call *call)
 
 	if (!rc)
 		rc = filters_bool(f, "dangling", false, &dangling, &err);
-	if (!rc && filters_has(f, "before") && !(before = images_find(images, filters_value(f, "before", 0), &err)))
+	if (!rc && filters_has(f, "before") &&
+	    !(before = images_find(images, filters_value(f, "before", 0), &err)))
 		rc = err.code;
-	if (!rc && filters_has(f, "since") && !(since = images_find(images, filters_value(f, "since", 0), &err)))
+	if (!rc && filters_has(f, "since") &&
+	    !(since = images_find(images, filters_value(f, "since", 0), &err)))
 		rc = err.code;
 	while (!rc && (img = images_next(images, &pos))) {
-		json_t *item, *labels = json_object_get(json_object_get(img->config, "config"), "Labels");
+		json_t *item,
+			*labels = json_object_get(json_object_get(img->config, "config"), "Labels");
 
 		if (filters_has(f, "dangling") && dangling != !json_array_size(img->refs))
 			continue;
-		if ((before && img->created_ns >= before->created_ns) || (since && img->created_ns <= since->created_ns))
+		if ((before && img->created_ns >= before->created_ns) ||
+		    (since && img->created_ns <= since->created_ns))
 			continue;
 		item = with_virtual_size(call, images_summary(images, img));
-		if (filters_match_labels(f, "label", labels) && reference_matches(f, json_object_get(item, "RepoTags")))
+		if (filters_match_labels(f, "label", labels) &&
+		    reference_matches(f, json_object_get(item, "RepoTags")))
 			json_array_append_new(out, item);
 		else
 			json_decref(item);
@@ -95,7 +102,8 @@ static void inspect(struct api_call *call)
 	struct image *img = find(call, call->param[0]);
 
 	if (img)
-		api_reply(call, 200, with_virtual_size(call, images_inspect(call->engine->images, img)));
+		api_reply(call, 200,
+			  with_virtual_size(call, images_inspect(call->engine->images, img)));
 }
 
 static void history(struct api_call *call)
@@ -127,7 +135,8 @@ static void remove_image(struct api_call *call)
 	json_t *report = json_array();
 	struct err err = ERR_INIT;
 
-	if (images_remove(call->engine->images, call->param[0], api_query_bool(call, "force", false), report, &err)) {
+	if (images_remove(call->engine->images, call->param[0],
+			  api_query_bool(call, "force", false), report, &err)) {
 		json_decref(report);
 		api_reply_err(call, &err);
 		return;
@@ -154,7 +163,9 @@ static void prune(struct api_call *call)
 		char id[72];
 
 		if (img->users || (dangling && json_array_size(img->refs)) ||
-		    !filters_match_labels(f, "label", json_object_get(json_object_get(img->config, "config"), "Labels")))
+		    !filters_match_labels(
+			    f, "label",
+			    json_object_get(json_object_get(img->config, "config"), "Labels")))
 			continue;
 		strcpy(id, img->id);
 		images_remove(images, id, true, report, NULL);
@@ -165,8 +176,9 @@ static void prune(struct api_call *call)
 		api_reply_err(call, &err);
 		return;
 	}
-	api_reply(call, 200, json_pack("{s:o, s:I}", "ImagesDeleted", report, "SpaceReclaimed",
-				       (json_int_t)(before - images_layers_size(images))));
+	api_reply(call, 200,
+		  json_pack("{s:o, s:I}", "ImagesDeleted", report, "SpaceReclaimed",
+			    (json_int_t)(before - images_layers_size(images))));
 }
 
 static void on_line(json_t *line, void *arg)
@@ -209,7 +221,8 @@ static void load(struct api_call *call)
 	int fd = body_pipe(call);
 
 	if (fd >= 0)
-		images_load(call->engine->images, fd, api_query_bool(call, "quiet", false), on_line, on_done, call);
+		images_load(call->engine->images, fd, api_query_bool(call, "quiet", false), on_line,
+			    on_done, call);
 }
 
 static void on_import(const struct err *err, struct image *img, void *arg)
@@ -228,7 +241,8 @@ static void import(struct api_call *call)
 	int fd;
 
 	if (strcmp(api_query(call, "fromSrc"), "-")) {
-		err_set(&err, -EINVAL, "importing from the address %s is not supported: fetch it and use '-'",
+		err_set(&err, -EINVAL,
+			"importing from the address %s is not supported: fetch it and use '-'",
 			api_query(call, "fromSrc"));
 		api_reply_err(call, &err);
 		return;
@@ -242,7 +256,8 @@ static void import(struct api_call *call)
 	}
 	fd = body_pipe(call);
 	if (fd >= 0)
-		images_import(call->engine->images, fd, ref, api_query(call, "message"), on_import, call);
+		images_import(call->engine->images, fd, ref, api_query(call, "message"), on_import,
+			      call);
 }
 
 static void create(struct api_call *call)
@@ -256,7 +271,11 @@ static void create(struct api_call *call)
 		import(call);
 		return;
 	}
-	ref = xasprintf("%s%s%s", from ? from : "", str_empty(tag) ? "" : digest_valid(tag) ? "@" : ":", tag ? tag : "");
+	ref = xasprintf("%s%s%s", from ? from : "",
+			str_empty(tag)	    ? ""
+			: digest_valid(tag) ? "@"
+					    : ":",
+			tag ? tag : "");
 	if (reference_parse(ref, &r, &err)) {
 		api_reply_err(call, &err);
 		return;
@@ -268,8 +287,9 @@ static void create(struct api_call *call)
 static void push(struct api_call *call)
 {
 	const char *tag = api_query(call, "tag");
-	_cleanup_free_ char *ref = xasprintf("%s%s%s", call->param[0], str_empty(tag) ? "" : ":", tag ? tag : ""),
-			*auth = api_registry_auth(call);
+	_cleanup_free_ char *ref = xasprintf("%s%s%s", call->param[0], str_empty(tag) ? "" : ":",
+					     tag ? tag : ""),
+			    *auth = api_registry_auth(call);
 
 	images_push(call->engine->images, ref, auth, on_line, on_done, call);
 }

@@ -10,12 +10,15 @@
 
 struct buf {
 	char *data;
-	size_t len;	/* bytes used, without the NUL */
+	size_t len; /* bytes used, without the NUL */
 	size_t alloc;
 };
 
 extern char buf_empty[1];
-#define BUF_INIT {buf_empty, 0, 0}
+#define BUF_INIT                                                                                   \
+	{                                                                                          \
+		buf_empty, 0, 0                                                                    \
+	}
 #define _cleanup_buf_ _cleanup_(buf_done)
 
 void buf_init(struct buf *b);

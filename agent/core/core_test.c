@@ -44,7 +44,7 @@ TEST(map_iterates_in_order_of_insertion)
 	map_put(&m, "c", "3");
 	map_del(&m, "b");
 	map_put(&m, "d", "4");
-	map_for_each(&m, key, value)
+	map_for_each (&m, key, value)
 		ASSERT_EQ(*want++, key[0]);
 	map_done(&m);
 }

@@ -17,11 +17,14 @@
 #include "core/util.h"
 
 struct err {
-	int code;	/* negative errno, 0 when unset */
+	int code; /* negative errno, 0 when unset */
 	char msg[1000];
 };
 
-#define ERR_INIT {0}
+#define ERR_INIT                                                                                   \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 /* Fill *err (which may be NULL) and return code, so that 'return err_set(err, -ENOENT, …)' works. */
 int err_set(struct err *err, int code, const char *fmt, ...) _printf_(3, 4);

@@ -75,7 +75,8 @@ void log_at(enum log_level level, const char *fmt, ...)
 		add_quoted(&line, msg);
 		buf_printf(&line, ",\"time\":\"%s.%09ldZ\"}\n", when, ts.tv_nsec);
 	} else {
-		buf_printf(&line, "time=\"%s.%09ldZ\" level=%s msg=", when, ts.tv_nsec, names[level]);
+		buf_printf(&line, "time=\"%s.%09ldZ\" level=%s msg=", when, ts.tv_nsec,
+			   names[level]);
 		add_quoted(&line, msg);
 		buf_char(&line, '\n');
 	}

@@ -10,20 +10,23 @@
 #include "core/util.h"
 
 struct map_entry {
-	char *key;	/* NULL: deleted */
+	char *key; /* NULL: deleted */
 	void *value;
 	uint32_t hash;
 };
 
 struct map {
-	struct map_entry *entries;	/* in order of insertion, with holes */
-	uint32_t *slots;		/* index + 1 into entries, 0 empty */
-	size_t len;			/* live entries */
-	size_t used;			/* entries including holes */
-	size_t n_slots;			/* power of two */
+	struct map_entry *entries; /* in order of insertion, with holes */
+	uint32_t *slots; /* index + 1 into entries, 0 empty */
+	size_t len; /* live entries */
+	size_t used; /* entries including holes */
+	size_t n_slots; /* power of two */
 };
 
-#define MAP_INIT {0}
+#define MAP_INIT                                                                                   \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 void map_init(struct map *m);
 /* Frees keys and tables, not the values. */

@@ -20,8 +20,8 @@ uint64_t rng_u64(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t n);
 void rng_bytes(struct rng *r, void *p, size_t size);
 
-#define ID_SIZE 26	/* a SwarmKit ID and its NUL */
-#define HEX_ID_SIZE 65	/* a container, network or exec ID and its NUL */
+#define ID_SIZE 26 /* a SwarmKit ID and its NUL */
+#define HEX_ID_SIZE 65 /* a container, network or exec ID and its NUL */
 
 /* A SwarmKit ID: 25 base36 digits: 17 random bytes, top bit set, in base36, first digit dropped
  * (swarmkit:identity/randomid.go). */

@@ -135,7 +135,8 @@ char *base64_encode(const void *p, size_t size)
 
 	for (size_t i = 0; i < size; i += 3) {
 		size_t left = size - i;
-		uint32_t v = s[i] << 16 | (left > 1 ? s[i + 1] << 8 : 0) | (left > 2 ? s[i + 2] : 0);
+		uint32_t v =
+			s[i] << 16 | (left > 1 ? s[i + 1] << 8 : 0) | (left > 2 ? s[i + 2] : 0);
 
 		*o++ = b64[v >> 18];
 		*o++ = b64[v >> 12 & 63];

@@ -18,7 +18,7 @@
 
 #undef ARRAY_SIZE /* kselftest.h has one too */
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define min(a, b)                                                                                  \
 	({                                                                                         \

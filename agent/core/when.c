@@ -39,7 +39,8 @@ int time_parse(const char *s, int64_t *ret, struct err *err)
 		if (!end)
 			end = strptime(s, "%Y-%m-%d", &tm);
 		if (!end)
-			return err_set(err, -EINVAL, "invalid time '%s': give seconds since 1970 or RFC 3339", s);
+			return err_set(err, -EINVAL,
+				       "invalid time '%s': give seconds since 1970 or RFC 3339", s);
 		secs = timegm(&tm);
 	}
 	if (*end == '.')
@@ -56,7 +57,8 @@ int time_parse(const char *s, int64_t *ret, struct err *err)
 		}
 	}
 	if (*end || secs < -9000000000ll || secs > 9000000000ll)
-		return err_set(err, -EINVAL, "invalid time '%s': give seconds since 1970 or RFC 3339", s);
+		return err_set(err, -EINVAL,
+			       "invalid time '%s': give seconds since 1970 or RFC 3339", s);
 	*ret = (secs - offset) * 1000000000ll + frac;
 	return 0;
 }

@@ -69,8 +69,7 @@ void dp_addr_format(const struct dp_addr *a, char dst[INET6_ADDRSTRLEN]);
 bool dp_addr_is_set(const struct dp_addr *a);
 
 struct dp_options {
-	const char
-		*kind; /* "auto", "bpf", or "fake" (in memory, for tests and simulation) */
+	const char *kind; /* "auto", "bpf", or "fake" (in memory, for tests and simulation) */
 	const char *exec_root; /* bpf: <exec_root>/bpf becomes our own bpffs */
 	struct dp_addr
 		vtep; /* this node's data-path address; may be unset until a swarm is joined */

@@ -81,14 +81,17 @@ static int import_image(const char *root, const char *dir, const char *config_na
 	int rc;
 
 	if (!inside(dir, config_name))
-		return err_set(err, -EINVAL, "the archive names the configuration %s, which it does not hold", config_name);
+		return err_set(err, -EINVAL,
+			       "the archive names the configuration %s, which it does not hold",
+			       config_name);
 	rc = file_read(path, 4 << 20, &text, err);
 	if (rc)
 		return rc;
 	config = json_loadb(text.data, text.len, 0, NULL);
 	ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
 	if (!json_is_object(config) || json_array_size(ids) != json_array_size(layers))
-		rc = err_set(err, -EINVAL, "invalid image: the configuration has %zu layers, the manifest %zu",
+		rc = err_set(err, -EINVAL,
+			     "invalid image: the configuration has %zu layers, the manifest %zu",
 			     json_array_size(ids), json_array_size(layers));
 	for (size_t i = 0; !rc && i < json_array_size(layers); i++) {
 		const char *name = json_string_value(json_array_get(layers, i)),
@@ -120,8 +123,9 @@ static json_t *full_refs(json_t *tags)
 	struct reference r;
 	size_t i;
 
-	json_array_foreach(tags, i, v)
-		if (json_is_string(v) && !reference_parse(json_string_value(v), &r, NULL) && r.tag[0])
+	json_array_foreach (tags, i, v)
+		if (json_is_string(v) && !reference_parse(json_string_value(v), &r, NULL) &&
+		    r.tag[0])
 			json_array_append_new(out, json_sprintf("%s:%s", r.name, r.tag));
 	return out;
 }
@@ -133,12 +137,14 @@ static int import_docker(const char *root, const char *dir, json_t *manifest, st
 	size_t i;
 	int rc = 0;
 
-	json_array_foreach(manifest, i, item) {
+	json_array_foreach (manifest, i, item) {
 		const char *config = json_string_value(json_object_get(item, "Config"));
 		json_t *refs = full_refs(json_object_get(item, "RepoTags"));
 
-		rc = config ? import_image(root, dir, config, json_object_get(item, "Layers"), refs, ret, n, err)
-			    : err_set(err, -EINVAL, "invalid manifest.json: image %zu has no configuration", i);
+		rc = config ? import_image(root, dir, config, json_object_get(item, "Layers"), refs,
+					   ret, n, err)
+			    : err_set(err, -EINVAL,
+				      "invalid manifest.json: image %zu has no configuration", i);
 		json_decref(refs);
 		if (rc)
 			break;
@@ -163,8 +169,8 @@ static bool other_platform(json_t *descriptor)
 }
 
 /* A descriptor of a manifest, or of an index of manifests for several platforms. */
-static int import_descriptor(const char *root, const char *dir, json_t *descriptor, json_t *refs, int depth,
-			     struct imported **ret, size_t *n, struct err *err)
+static int import_descriptor(const char *root, const char *dir, json_t *descriptor, json_t *refs,
+			     int depth, struct imported **ret, size_t *n, struct err *err)
 {
 	_cleanup_free_ char *name = blob_name(descriptor), *config = NULL;
 	json_t *doc, *list, *item, *layers;
@@ -172,21 +178,23 @@ static int import_descriptor(const char *root, const char *dir, json_t *descript
 	size_t i;
 
 	if (!name || !inside(dir, name) || depth > 3)
-		return err_set(err, -EINVAL, "the archive's index names a manifest that it does not hold");
+		return err_set(err, -EINVAL,
+			       "the archive's index names a manifest that it does not hold");
 	doc = read_json(dir, name, err);
 	if (!doc)
 		return err ? err->code : -EINVAL;
 	list = json_object_get(doc, "manifests");
 	if (list) {
-		json_array_foreach(list, i, item)
+		json_array_foreach (list, i, item)
 			if (!rc && !other_platform(item))
-				rc = import_descriptor(root, dir, item, refs, depth + 1, ret, n, err);
+				rc = import_descriptor(root, dir, item, refs, depth + 1, ret, n,
+						       err);
 		json_decref(doc);
 		return rc;
 	}
 	config = blob_name(json_object_get(doc, "config"));
 	layers = json_array();
-	json_array_foreach(json_object_get(doc, "layers"), i, item) {
+	json_array_foreach (json_object_get(doc, "layers"), i, item) {
 		char *layer = blob_name(item);
 
 		json_array_append_new(layers, layer ? json_string(layer) : json_null());
@@ -199,14 +207,14 @@ static int import_descriptor(const char *root, const char *dir, json_t *descript
 	return rc;
 }
 
-static int import_oci(const char *root, const char *dir, json_t *index, struct imported **ret, size_t *n,
-		      struct err *err)
+static int import_oci(const char *root, const char *dir, json_t *index, struct imported **ret,
+		      size_t *n, struct err *err)
 {
 	json_t *item;
 	size_t i;
 	int rc = 0;
 
-	json_array_foreach(json_object_get(index, "manifests"), i, item) {
+	json_array_foreach (json_object_get(index, "manifests"), i, item) {
 		json_t *notes = json_object_get(item, "annotations");
 		json_t *name = json_object_get(notes, "io.containerd.image.name");
 		json_t *tags = json_array(), *refs;
@@ -218,7 +226,8 @@ static int import_oci(const char *root, const char *dir, json_t *index, struct i
 		if (!name)
 			name = json_object_get(notes, "org.opencontainers.image.ref.name");
 		/* a bare tag is no name */
-		if (name && (strchr(json_string_value(name), '/') || strchr(json_string_value(name), ':')))
+		if (name &&
+		    (strchr(json_string_value(name), '/') || strchr(json_string_value(name), ':')))
 			json_array_append(tags, name);
 		refs = full_refs(tags);
 		rc = import_descriptor(root, dir, item, refs, 0, ret, n, err);
@@ -241,7 +250,9 @@ int import_dir(const char *root, const char *dir, struct imported **ret, size_t 
 		json_decref(doc);
 		doc = read_json(dir, "index.json", err);
 		rc = doc ? import_oci(root, dir, doc, ret, n, err)
-			 : err_set(err, -EINVAL, "invalid archive: it holds neither manifest.json nor index.json");
+			 : err_set(err, -EINVAL,
+				   "invalid archive: it holds neither manifest.json nor "
+				   "index.json");
 	}
 	json_decref(doc);
 	if (!rc && !*n)
@@ -264,26 +275,33 @@ static int run_load(struct image_job *job)
 		struct reference r;
 		size_t k;
 
-		json_array_foreach(refs, k, v) {
+		json_array_foreach (refs, k, v) {
 			reference_parse(json_string_value(v), &r, NULL);
-			image_job_line(job, json_pack("{s:o}", "stream", json_sprintf("Loaded image: %s:%s\n",
-										     reference_familiar(&r), r.tag)));
+			image_job_line(job, json_pack("{s:o}", "stream",
+						      json_sprintf("Loaded image: %s:%s\n",
+								   reference_familiar(&r), r.tag)));
 		}
 		if (!json_array_size(refs))
 			image_job_line(job, json_pack("{s:o}", "stream",
-						      json_sprintf("Loaded image ID: %s\n", job->found[i].id)));
+						      json_sprintf("Loaded image ID: %s\n",
+								   job->found[i].id)));
 	}
 	dir_remove_tree(dir, NULL);
 	free(dir);
 	return rc;
 }
 
-void images_load(struct images *images, int fd, bool quiet, image_progress progress, image_done done, void *arg)
+void images_load(struct images *images, int fd, bool quiet, image_progress progress,
+		 image_done done, void *arg)
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
 
 	(void)quiet; /* the lines of a quiet load are the same: it has no progress bars */
-	*job = (struct image_job){.images = images, .fd = fd, .progress = progress, .done = done, .arg = arg,
+	*job = (struct image_job){.images = images,
+				  .fd = fd,
+				  .progress = progress,
+				  .done = done,
+				  .arg = arg,
 				  .run = run_load};
 	image_job_start(job);
 }
@@ -312,9 +330,10 @@ static int run_import(struct image_job *job)
 		return rc;
 	gmtime_r(&now, &tm);
 	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	doc = json_pack("{s:s, s:s, s:s, s:{}, s:[{s:s, s:s}], s:{s:s, s:[s]}}", "architecture", "amd64", "os",
-			"linux", "created", created, "config", "history", "created", created, "comment",
-			job->text ? job->text : "Imported from -", "rootfs", "type", "layers", "diff_ids", diff_id);
+	doc = json_pack("{s:s, s:s, s:s, s:{}, s:[{s:s, s:s}], s:{s:s, s:[s]}}", "architecture",
+			"amd64", "os", "linux", "created", created, "config", "history", "created",
+			created, "comment", job->text ? job->text : "Imported from -", "rootfs",
+			"type", "layers", "diff_ids", diff_id);
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	rc = blob_write(job->root, text, strlen(text), im.id, &job->err);
@@ -326,13 +345,14 @@ static int run_import(struct image_job *job)
 	return 0;
 }
 
-void images_import(struct images *images, int fd, const char *ref, const char *message, image_done done,
-		   void *arg)
+void images_import(struct images *images, int fd, const char *ref, const char *message,
+		   image_done done, void *arg)
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
 	struct reference r;
 
-	*job = (struct image_job){.images = images, .fd = fd, .done = done, .arg = arg, .run = run_import};
+	*job = (struct image_job){
+		.images = images, .fd = fd, .done = done, .arg = arg, .run = run_import};
 	if (ref && !reference_parse(ref, &r, NULL))
 		job->ref = xasprintf("%s:%s", r.name, r.tag);
 	job->text = xstrdup(message);
@@ -348,22 +368,24 @@ static int64_t file_size(const char *path)
 
 char *image_manifest(const char *root, const char *id, json_t *config)
 {
-	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids"), *layers = json_array(), *v, *doc;
+	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids"),
+	       *layers = json_array(), *v, *doc;
 	_cleanup_free_ char *cfg = blob_path(root, id);
 	char *text;
 	size_t i;
 
-	json_array_foreach(ids, i, v) {
+	json_array_foreach (ids, i, v) {
 		_cleanup_free_ char *blob = blob_path(root, json_string_value(v));
 
-		json_array_append_new(layers, json_pack("{s:s, s:O, s:I}", "mediaType",
-							"application/vnd.oci.image.layer.v1.tar", "digest", v, "size",
-							(json_int_t)file_size(blob)));
+		json_array_append_new(layers,
+				      json_pack("{s:s, s:O, s:I}", "mediaType",
+						"application/vnd.oci.image.layer.v1.tar", "digest",
+						v, "size", (json_int_t)file_size(blob)));
 	}
 	doc = json_pack("{s:i, s:s, s:{s:s, s:s, s:I}, s:o}", "schemaVersion", 2, "mediaType",
 			"application/vnd.oci.image.manifest.v1+json", "config", "mediaType",
-			"application/vnd.oci.image.config.v1+json", "digest", id, "size", (json_int_t)file_size(cfg),
-			"layers", layers);
+			"application/vnd.oci.image.config.v1+json", "digest", id, "size",
+			(json_int_t)file_size(cfg), "layers", layers);
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	return text;
@@ -371,27 +393,34 @@ char *image_manifest(const char *root, const char *id, json_t *config)
 
 static int link_blob(const char *root, const char *digest, const char *dir, struct err *err)
 {
-	_cleanup_free_ char *from = blob_path(root, digest), *to = xasprintf("%s/blobs/sha256/%s", dir, digest + 7);
+	_cleanup_free_ char *from = blob_path(root, digest),
+			    *to = xasprintf("%s/blobs/sha256/%s", dir, digest + 7);
 
-	return link(from, to) && errno != EEXIST ? err_errno(err, -errno, "cannot link the blob %s", digest) : 0;
+	return link(from, to) && errno != EEXIST
+		       ? err_errno(err, -errno, "cannot link the blob %s", digest)
+		       : 0;
 }
 
 static json_t *manifest_descriptor(const char *digest, size_t size, const char *name)
 {
-	json_t *d = json_pack("{s:s, s:s, s:I}", "mediaType", "application/vnd.oci.image.manifest.v1+json", "digest",
-			      digest, "size", (json_int_t)size);
+	json_t *d = json_pack("{s:s, s:s, s:I}", "mediaType",
+			      "application/vnd.oci.image.manifest.v1+json", "digest", digest,
+			      "size", (json_int_t)size);
 
 	if (name)
 		json_object_set_new(d, "annotations",
 				    json_pack("{s:s, s:s}", "io.containerd.image.name", name,
-					      "org.opencontainers.image.ref.name", strrchr(name, ':') ? strrchr(name, ':') + 1 : name));
+					      "org.opencontainers.image.ref.name",
+					      strrchr(name, ':') ? strrchr(name, ':') + 1 : name));
 	return d;
 }
 
-int export_layout(const char *root, const char *id, json_t *config, const char *dir, struct err *err)
+int export_layout(const char *root, const char *id, json_t *config, const char *dir,
+		  struct err *err)
 {
-	_cleanup_free_ char *blobs = xasprintf("%s/blobs/sha256", dir), *manifest = NULL, *path = NULL, *index = NULL,
-			*layout = xasprintf("%s/oci-layout", dir), *index_path = xasprintf("%s/index.json", dir);
+	_cleanup_free_ char *blobs = xasprintf("%s/blobs/sha256", dir), *manifest = NULL,
+			    *path = NULL, *index = NULL, *layout = xasprintf("%s/oci-layout", dir),
+			    *index_path = xasprintf("%s/index.json", dir);
 	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids"), *v, *doc;
 	static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 	char digest[DIGEST_SIZE];
@@ -400,12 +429,13 @@ int export_layout(const char *root, const char *id, json_t *config, const char *
 
 	if (!rc)
 		rc = link_blob(root, id, dir, err);
-	json_array_foreach(ids, i, v)
+	json_array_foreach (ids, i, v)
 		rc = rc ? rc : link_blob(root, json_string_value(v), dir, err);
 	if (rc)
 		return rc;
 	manifest = image_manifest(root, id, config);
-	rc = file_write_volatile((path = xasprintf("%s/manifest", dir)), manifest, strlen(manifest), 0600, err);
+	rc = file_write_volatile((path = xasprintf("%s/manifest", dir)), manifest, strlen(manifest),
+				 0600, err);
 	if (!rc)
 		rc = blob_digest(path, digest, err);
 	if (rc)
@@ -439,7 +469,8 @@ static void add_bytes(struct archive *a, const char *name, const void *data, siz
 
 static int add_blob(struct archive *a, const char *root, const char *digest, struct map *seen)
 {
-	_cleanup_free_ char *path = blob_path(root, digest), *name = xasprintf("blobs/sha256/%s", digest + 7);
+	_cleanup_free_ char *path = blob_path(root, digest),
+			    *name = xasprintf("blobs/sha256/%s", digest + 7);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct archive_entry *e;
 	char chunk[65536];
@@ -465,7 +496,7 @@ static int add_blob(struct archive *a, const char *root, const char *digest, str
 
 struct save_job {
 	char *root;
-	json_t *items;	/* {"id", "config", "names": [short]} */
+	json_t *items; /* {"id", "config", "names": [short]} */
 	int fd;
 };
 
@@ -473,7 +504,8 @@ static void run_save(void *arg)
 {
 	struct save_job *s = arg;
 	struct archive *a = archive_write_new();
-	json_t *manifest = json_array(), *index = json_array(), *repos = json_object(), *item, *v, *doc;
+	json_t *manifest = json_array(), *index = json_array(), *repos = json_object(), *item, *v,
+	       *doc;
 	struct map seen = MAP_INIT;
 	size_t i, k;
 	int rc = 0;
@@ -482,36 +514,43 @@ static void run_save(void *arg)
 	archive_write_set_format_pax_restricted(a);
 	archive_write_set_bytes_per_block(a, 65536);
 	archive_write_open_fd(a, s->fd);
-	json_array_foreach(s->items, i, item) {
+	json_array_foreach (s->items, i, item) {
 		const char *id = json_string_value(json_object_get(item, "id"));
-		json_t *config = json_object_get(item, "config"), *names = json_object_get(item, "names"), *layers = json_array();
+		json_t *config = json_object_get(item, "config"),
+		       *names = json_object_get(item, "names"), *layers = json_array();
 		_cleanup_free_ char *body = image_manifest(s->root, id, config), *name = NULL;
 		char digest[DIGEST_SIZE];
 
 		rc = rc ? rc : add_blob(a, s->root, id, &seen);
-		json_array_foreach(json_object_get(json_object_get(config, "rootfs"), "diff_ids"), k, v) {
+		json_array_foreach (json_object_get(json_object_get(config, "rootfs"), "diff_ids"),
+				    k, v) {
 			rc = rc ? rc : add_blob(a, s->root, json_string_value(v), &seen);
-			json_array_append_new(layers, json_sprintf("blobs/sha256/%s", json_string_value(v) + 7));
+			json_array_append_new(
+				layers, json_sprintf("blobs/sha256/%s", json_string_value(v) + 7));
 		}
 		rc = rc ? rc : blob_write(s->root, body, strlen(body), digest, NULL);
 		name = xasprintf("blobs/sha256/%s", digest + 7);
 		add_bytes(a, name, body, strlen(body));
-		json_array_append_new(manifest, json_pack("{s:o, s:O, s:o}", "Config", json_sprintf("blobs/sha256/%s", id + 7),
+		json_array_append_new(manifest, json_pack("{s:o, s:O, s:o}", "Config",
+							  json_sprintf("blobs/sha256/%s", id + 7),
 							  "RepoTags", names, "Layers", layers));
-		json_array_foreach(names, k, v) {
+		json_array_foreach (names, k, v) {
 			struct reference r;
 
 			_cleanup_free_ char *full = NULL;
 
 			reference_parse(json_string_value(v), &r, NULL);
 			full = xasprintf("%s:%s", r.name, r.tag);
-			json_array_append_new(index, manifest_descriptor(digest, strlen(body), full));
+			json_array_append_new(index,
+					      manifest_descriptor(digest, strlen(body), full));
 			if (!json_object_get(repos, reference_familiar(&r)))
 				json_object_set_new(repos, reference_familiar(&r), json_object());
-			json_object_set_new(json_object_get(repos, reference_familiar(&r)), r.tag, json_string(id + 7));
+			json_object_set_new(json_object_get(repos, reference_familiar(&r)), r.tag,
+					    json_string(id + 7));
 		}
 		if (!json_array_size(names))
-			json_array_append_new(index, manifest_descriptor(digest, strlen(body), NULL));
+			json_array_append_new(index,
+					      manifest_descriptor(digest, strlen(body), NULL));
 	}
 	doc = json_pack("{s:i, s:o}", "schemaVersion", 2, "manifests", index);
 	text = json_dumps(doc, JSON_COMPACT);
@@ -561,10 +600,13 @@ int images_save(struct images *images, const char *const *names, size_t n, int f
 		if (!reference_parse(names[i], &r, NULL)) {
 			snprintf(full, sizeof(full), "%s:%s", r.name, r.tag);
 			if (map_get(&images->by_ref, full) == img)
-				json_array_append_new(short_names, json_sprintf("%s:%s", reference_familiar(&r), r.tag));
+				json_array_append_new(
+					short_names,
+					json_sprintf("%s:%s", reference_familiar(&r), r.tag));
 		}
-		json_array_append_new(s->items, json_pack("{s:s, s:o, s:o}", "id", img->id, "config",
-							  json_deep_copy(img->config), "names", short_names));
+		json_array_append_new(s->items,
+				      json_pack("{s:s, s:o, s:o}", "id", img->id, "config",
+						json_deep_copy(img->config), "names", short_names));
 	}
 	loop_thread(images->loop, run_save, NULL, s);
 	return 0;

@@ -93,8 +93,8 @@ static int offer_base(struct image_job *job, const char *name, const char *id, j
 		arg(&a, "copy");
 		arg(&a, "--quiet");
 		argf(&a, xasprintf("oci:%s", dir));
-		argf(&a, xasprintf("containers-storage:[overlay@%s/buildah+%s/buildah]%s", job->root,
-				   job->images->exec_root, name));
+		argf(&a, xasprintf("containers-storage:[overlay@%s/buildah+%s/buildah]%s",
+				   job->root, job->images->exec_root, name));
 		rc = run_quiet(&a, job, "hand the base image to buildah", NULL);
 	}
 	dir_remove_tree(dir, NULL);
@@ -130,7 +130,8 @@ static int offer_bases(struct image_job *job, const char *dockerfile)
 		full = xasprintf("%s:%s", r.name, r.tag);
 		base = json_object_get(json_object_get(job->build, "images"), full);
 		if (base)
-			rc = offer_base(job, full, str(base, "id"), json_object_get(base, "config"));
+			rc = offer_base(job, full, str(base, "id"),
+					json_object_get(base, "config"));
 	}
 	return rc;
 }
@@ -145,14 +146,17 @@ static void say_line(struct image_job *job, char *line)
 	int used = 0;
 	char *at = strstr(line, "STEP ");
 
-	if (at && (at == line || line[0] == '[') && sscanf(at, "STEP %u/%u: %n", &i, &n, &used) == 2 && used) {
+	if (at && (at == line || line[0] == '[') &&
+	    sscanf(at, "STEP %u/%u: %n", &i, &n, &used) == 2 && used) {
 		char *text = xasprintf("Step %u/%u : %s\n", i, n, at + used);
 
 		stream(job, text);
 		free(text);
-	} else if (starts_with(line, "--> ") || starts_with(line, "COMMIT") || starts_with(line, "Getting image source") ||
-		   starts_with(line, "Copying ") || starts_with(line, "Writing manifest") ||
-		   starts_with(line, "Storing signatures") || starts_with(line, "Successfully tagged")) {
+	} else if (starts_with(line, "--> ") || starts_with(line, "COMMIT") ||
+		   starts_with(line, "Getting image source") || starts_with(line, "Copying ") ||
+		   starts_with(line, "Writing manifest") ||
+		   starts_with(line, "Storing signatures") ||
+		   starts_with(line, "Successfully tagged")) {
 		return;
 	} else {
 		char *text = xasprintf("%s\n", line);
@@ -245,9 +249,10 @@ static void object_args(struct args *a, const char *flag, json_t *object)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach(object, key, v) {
+	json_object_foreach (object, key, v) {
 		arg(a, flag);
-		argf(a, json_is_string(v) ? xasprintf("%s=%s", key, json_string_value(v)) : xstrdup(key));
+		argf(a, json_is_string(v) ? xasprintf("%s=%s", key, json_string_value(v))
+					  : xstrdup(key));
 	}
 }
 
@@ -290,7 +295,7 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 	text = xasprintf("Successfully built %.12s\n", job->found[0].id + 7);
 	stream(job, text);
 	free(text);
-	json_array_foreach(tags, i, v) {
+	json_array_foreach (tags, i, v) {
 		reference_parse(json_string_value(v), &r, NULL);
 		json_array_append_new(job->found[0].refs, json_sprintf("%s:%s", r.name, r.tag));
 		text = xasprintf("Successfully tagged %s:%s\n", reference_familiar(&r), r.tag);
@@ -302,7 +307,8 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 
 static int build_in(struct image_job *job, const char *dir)
 {
-	_cleanup_free_ char *context = xasprintf("%s/context", dir), *iidfile = xasprintf("%s/iid", dir), *file = NULL;
+	_cleanup_free_ char *context = xasprintf("%s/context", dir),
+			    *iidfile = xasprintf("%s/iid", dir), *file = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	const char *dockerfile = str(job->build, "dockerfile"), *target = str(job->build, "target"),
 		   *network = str(job->build, "network");
@@ -315,7 +321,8 @@ static int build_in(struct image_job *job, const char *dir)
 		return rc;
 	file = xasprintf("%s/%s", context, dockerfile);
 	if (strstr(dockerfile, "..") || access(file, R_OK))
-		return err_set(&job->err, -EINVAL, "Cannot locate specified Dockerfile: %s", dockerfile);
+		return err_set(&job->err, -EINVAL, "Cannot locate specified Dockerfile: %s",
+			       dockerfile);
 	rc = offer_bases(job, file);
 	if (rc)
 		return rc;
@@ -372,23 +379,30 @@ static json_t *possible_bases(struct images *images)
 	struct image *img;
 	const char *ref;
 
-	map_for_each(&images->by_ref, ref, img)
-		json_object_set_new(out, ref, json_pack("{s:s, s:s, s:o}", "name", ref, "id", img->id, "config",
-							json_deep_copy(img->config)));
+	map_for_each (&images->by_ref, ref, img)
+		json_object_set_new(out, ref,
+				    json_pack("{s:s, s:s, s:o}", "name", ref, "id", img->id,
+					      "config", json_deep_copy(img->config)));
 	return out;
 }
 
-void images_build(struct images *images, const struct image_build *b, int fd, image_progress progress,
-		  image_done done, void *arg)
+void images_build(struct images *images, const struct image_build *b, int fd,
+		  image_progress progress, image_done done, void *arg)
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
 	json_t *tags = json_array();
 
-	*job = (struct image_job){.images = images, .fd = fd, .progress = progress, .done = done, .arg = arg, .run = run_build};
+	*job = (struct image_job){.images = images,
+				  .fd = fd,
+				  .progress = progress,
+				  .done = done,
+				  .arg = arg,
+				  .run = run_build};
 	for (const char *const *t = b->tags; t && *t; t++)
 		json_array_append_new(tags, json_string(*t));
-	job->build = json_pack("{s:s, s:o, s:b, s:o}", "dockerfile", b->dockerfile ? b->dockerfile : "Dockerfile", "tags",
-			       tags, "no_cache", b->no_cache, "images", possible_bases(images));
+	job->build = json_pack("{s:s, s:o, s:b, s:o}", "dockerfile",
+			       b->dockerfile ? b->dockerfile : "Dockerfile", "tags", tags,
+			       "no_cache", b->no_cache, "images", possible_bases(images));
 	if (b->target)
 		json_object_set_new(job->build, "target", json_string(b->target));
 	if (b->network)

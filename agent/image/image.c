@@ -27,7 +27,8 @@ static int64_t parse_created(const char *s)
 }
 
 /* An image whose configuration blob is on disk. */
-static struct image *image_load(struct images *images, const char *id, int64_t size, struct err *err)
+static struct image *image_load(struct images *images, const char *id, int64_t size,
+				struct err *err)
 {
 	_cleanup_free_ char *path = blob_path(images->root, id);
 	_cleanup_buf_ struct buf text = BUF_INIT;
@@ -61,9 +62,10 @@ static int save(struct images *images, struct err *err)
 	const char *id;
 	int rc;
 
-	map_for_each(&images->by_id, id, img)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:O, s:O}", "id", id, "size", (json_int_t)img->size,
-						      "refs", img->refs, "digests", img->digests));
+	map_for_each (&images->by_id, id, img)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:O, s:O}", "id", id, "size",
+						      (json_int_t)img->size, "refs", img->refs,
+						      "digests", img->digests));
 	text = json_dumps(list, JSON_INDENT(1));
 	json_decref(list);
 	rc = file_write_atomic(path, text, strlen(text), 0600, err);
@@ -84,15 +86,18 @@ static int load(struct images *images, struct err *err)
 	list = json_loadb(text.data, text.len, 0, &jerr);
 	if (!list)
 		return err_set(err, -EBADMSG, "%s is damaged: %s", path, jerr.text);
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		const char *id = json_string_value(json_object_get(item, "id"));
-		struct image *img = id && digest_valid(id)
-					    ? image_load(images, id, json_integer_value(json_object_get(item, "size")), NULL)
-					    : NULL;
+		struct image *img =
+			id && digest_valid(id)
+				? image_load(images, id,
+					     json_integer_value(json_object_get(item, "size")),
+					     NULL)
+				: NULL;
 
 		if (!img)
 			continue; /* its blob is gone: the image is not here */
-		json_array_foreach(json_object_get(item, "refs"), j, ref) {
+		json_array_foreach (json_object_get(item, "refs"), j, ref) {
 			json_array_append(img->refs, ref);
 			map_put(&images->by_ref, json_string_value(ref), img);
 		}
@@ -113,8 +118,8 @@ static void detach_buildah(struct images *images)
 int images_open(const struct images_options *opt, struct images **ret, struct err *err)
 {
 	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp", opt->data_root),
-			*blobs = xasprintf("%s/image/blobs/sha256", opt->data_root),
-			*overlay = xasprintf("%s/overlay", opt->data_root);
+			    *blobs = xasprintf("%s/image/blobs/sha256", opt->data_root),
+			    *overlay = xasprintf("%s/overlay", opt->data_root);
 	struct images *images = xcalloc(1, sizeof(*images));
 	int rc;
 
@@ -149,7 +154,7 @@ void images_free(struct images *images)
 	if (!images)
 		return;
 	detach_buildah(images);
-	map_for_each(&images->by_id, id, img)
+	map_for_each (&images->by_id, id, img)
 		image_free(img);
 	map_done(&images->by_id);
 	map_done(&images->by_ref);
@@ -160,7 +165,8 @@ void images_free(struct images *images)
 
 static void full_name(const struct reference *r, char *dst, size_t size)
 {
-	snprintf(dst, size, r->digest[0] ? "%s@%s" : "%s:%s", r->name, r->digest[0] ? r->digest : r->tag);
+	snprintf(dst, size, r->digest[0] ? "%s@%s" : "%s:%s", r->name,
+		 r->digest[0] ? r->digest : r->tag);
 }
 
 static struct image *by_digest(struct images *images, const char *full)
@@ -170,8 +176,8 @@ static struct image *by_digest(struct images *images, const char *full)
 	json_t *d;
 	size_t i;
 
-	map_for_each(&images->by_id, id, img)
-		json_array_foreach(img->digests, i, d)
+	map_for_each (&images->by_id, id, img)
+		json_array_foreach (img->digests, i, d)
 			if (!strcmp(json_string_value(d), full))
 				return img;
 	return NULL;
@@ -187,7 +193,7 @@ static struct image *by_prefix(struct images *images, const char *hex)
 		hex += 7;
 	if (strlen(hex) < 4 || hex[strspn(hex, "0123456789abcdef")])
 		return NULL;
-	map_for_each(&images->by_id, id, img) {
+	map_for_each (&images->by_id, id, img) {
 		if (!starts_with(id + 7, hex))
 			continue;
 		if (found)
@@ -212,14 +218,22 @@ struct image *images_find(struct images *images, const char *ref, struct err *er
 			img = by_prefix(images, ref);
 		if (!img)
 			err_set(err, -ENOENT, "No such image: %s%s%s", ref,
-				strchr(strrchr(ref, '/') ? strrchr(ref, '/') : ref, ':') || r.digest[0] ? "" : ":",
-				strchr(strrchr(ref, '/') ? strrchr(ref, '/') : ref, ':') || r.digest[0] ? "" : r.tag);
+				strchr(strrchr(ref, '/') ? strrchr(ref, '/') : ref, ':') ||
+						r.digest[0]
+					? ""
+					: ":",
+				strchr(strrchr(ref, '/') ? strrchr(ref, '/') : ref, ':') ||
+						r.digest[0]
+					? ""
+					: r.tag);
 		return img;
 	}
 	img = by_prefix(images, ref);
 	if (!img)
 		err_set(err, starts_with(ref, "sha256:") ? -ENOENT : -EINVAL,
-			starts_with(ref, "sha256:") ? "No such image: %s" : "invalid reference format: %s", ref);
+			starts_with(ref, "sha256:") ? "No such image: %s"
+						    : "invalid reference format: %s",
+			ref);
 	return img;
 }
 
@@ -267,7 +281,8 @@ void image_lowerdirs(struct images *images, const struct image *img, struct buf 
 	json_t *ids = diff_ids(img->config);
 
 	for (size_t i = json_array_size(ids); i-- > 0;) {
-		_cleanup_free_ char *path = layer_path(images->root, json_string_value(json_array_get(ids, i)));
+		_cleanup_free_ char *path =
+			layer_path(images->root, json_string_value(json_array_get(ids, i)));
 
 		buf_printf(ret, "%s%s", ret->len ? ":" : "", path);
 	}
@@ -339,7 +354,7 @@ struct image *images_adopt(struct images *images, const struct imported *im, str
 		img = image_load(images, im->id, im->size, err);
 	if (!img)
 		return NULL;
-	json_array_foreach(im->refs, i, ref)
+	json_array_foreach (im->refs, i, ref)
 		give_name(images, img, json_string_value(ref));
 	if (im->repo_digest) {
 		drop_name(img->digests, im->repo_digest);
@@ -355,12 +370,13 @@ static json_t *familiar(json_t *list)
 	struct reference r;
 	size_t i;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach (list, i, v) {
 		const char *full = json_string_value(v);
 
 		if (!reference_parse(full, &r, NULL))
 			json_array_append_new(out, json_sprintf("%s%s%s", reference_familiar(&r),
-								r.digest[0] ? "@" : ":", r.digest[0] ? r.digest : r.tag));
+								r.digest[0] ? "@" : ":",
+								r.digest[0] ? r.digest : r.tag));
 	}
 	return out;
 }
@@ -372,8 +388,8 @@ static bool layer_in_use(struct images *images, const char *diff_id)
 	json_t *v;
 	size_t i;
 
-	map_for_each(&images->by_id, id, img)
-		json_array_foreach(diff_ids(img->config), i, v)
+	map_for_each (&images->by_id, id, img)
+		json_array_foreach (diff_ids(img->config), i, v)
 			if (!strcmp(json_string_value(v), diff_id))
 				return true;
 	return false;
@@ -407,7 +423,7 @@ static void delete_image(struct images *images, struct image *img, json_t *repor
 	loop_work(images->loop, remove_files, NULL, r);
 	json_array_append_new(report, json_pack("{s:s}", "Deleted", img->id));
 	emit(images, "delete", img->id, img->id);
-	json_array_foreach(ids, i, v) {
+	json_array_foreach (ids, i, v) {
 		const char *diff_id = json_string_value(v);
 
 		if (layer_in_use(images, diff_id))
@@ -438,7 +454,8 @@ static void untag(struct images *images, struct image *img, const char *full, js
 	free(copy);
 }
 
-int images_remove(struct images *images, const char *ref, bool force, json_t *report, struct err *err)
+int images_remove(struct images *images, const char *ref, bool force, json_t *report,
+		  struct err *err)
 {
 	struct image *img = images_find(images, ref, err);
 	size_t n_refs = img ? json_array_size(img->refs) : 0;
@@ -454,12 +471,16 @@ int images_remove(struct images *images, const char *ref, bool force, json_t *re
 		by_name = map_get(&images->by_ref, full) == img;
 	}
 	if (!by_name && n_refs > 1 && !force)
-		return err_set(err, -EBUSY, "conflict: unable to delete %.12s (must be forced) - image is "
-			       "referenced in multiple repositories", img->id + 7);
+		return err_set(err, -EBUSY,
+			       "conflict: unable to delete %.12s (must be forced) - image is "
+			       "referenced in multiple repositories",
+			       img->id + 7);
 	if (img->users && (by_name ? n_refs <= 1 : true) && !(force && by_name))
-		return err_set(err, -EBUSY, "conflict: unable to %s %s (%s) - container(s) use its image %.12s",
-			       by_name ? "remove repository reference" : "delete", by_name ? ref : img->id,
-			       by_name ? "must force" : "cannot be forced", img->id + 7);
+		return err_set(err, -EBUSY,
+			       "conflict: unable to %s %s (%s) - container(s) use its image %.12s",
+			       by_name ? "remove repository reference" : "delete",
+			       by_name ? ref : img->id, by_name ? "must force" : "cannot be forced",
+			       img->id + 7);
 	if (by_name) {
 		untag(images, img, full, report);
 	} else {
@@ -481,10 +502,11 @@ static json_t *labels_of(const struct image *img)
 json_t *images_summary(struct images *images, const struct image *img)
 {
 	(void)images;
-	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:o, s:i}", "Id", img->id, "ParentId", "", "RepoTags",
-			 familiar(img->refs), "RepoDigests", familiar(img->digests), "Created",
-			 (json_int_t)(img->created_ns / 1000000000), "Size", (json_int_t)img->size, "SharedSize", -1,
-			 "Labels", labels_of(img), "Containers", -1);
+	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:o, s:i}", "Id", img->id, "ParentId",
+			 "", "RepoTags", familiar(img->refs), "RepoDigests", familiar(img->digests),
+			 "Created", (json_int_t)(img->created_ns / 1000000000), "Size",
+			 (json_int_t)img->size, "SharedSize", -1, "Labels", labels_of(img),
+			 "Containers", -1);
 }
 
 json_t *images_inspect(struct images *images, const struct image *img)
@@ -497,23 +519,28 @@ json_t *images_inspect(struct images *images, const struct image *img)
 	json_t *ids = diff_ids(c);
 
 	image_lowerdirs(images, img, &lower);
-	out = json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "Id", img->id, "RepoTags",
-			familiar(img->refs), "RepoDigests", familiar(img->digests), "Parent", "", "Comment", "",
-			"Created", created ? created : "0001-01-01T00:00:00Z", "DockerVersion", "", "Author",
-			author ? author : "", "Architecture", arch ? arch : "amd64", "Os", "linux", "Size",
-			(json_int_t)img->size);
+	out = json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "Id", img->id,
+			"RepoTags", familiar(img->refs), "RepoDigests", familiar(img->digests),
+			"Parent", "", "Comment", "", "Created",
+			created ? created : "0001-01-01T00:00:00Z", "DockerVersion", "", "Author",
+			author ? author : "", "Architecture", arch ? arch : "amd64", "Os", "linux",
+			"Size", (json_int_t)img->size);
 	json_object_set_new(out, "Config", inner ? json_deep_copy(inner) : json_object());
-	json_object_set_new(out, "GraphDriver",
-			    json_pack("{s:s, s:{s:s}}", "Name", "overlay2", "Data", "LowerDir", lower.data));
-	json_object_set_new(out, "RootFS", json_pack("{s:s, s:o}", "Type", "layers", "Layers",
-						     ids ? json_deep_copy(ids) : json_array()));
-	json_object_set_new(out, "Metadata", json_pack("{s:s}", "LastTagTime", "0001-01-01T00:00:00Z"));
+	json_object_set_new(
+		out, "GraphDriver",
+		json_pack("{s:s, s:{s:s}}", "Name", "overlay2", "Data", "LowerDir", lower.data));
+	json_object_set_new(out, "RootFS",
+			    json_pack("{s:s, s:o}", "Type", "layers", "Layers",
+				      ids ? json_deep_copy(ids) : json_array()));
+	json_object_set_new(out, "Metadata",
+			    json_pack("{s:s}", "LastTagTime", "0001-01-01T00:00:00Z"));
 	return out;
 }
 
 json_t *images_history(struct images *images, const struct image *img)
 {
-	json_t *history = json_object_get(img->config, "history"), *out = json_array(), *ids = diff_ids(img->config);
+	json_t *history = json_object_get(img->config, "history"), *out = json_array(),
+	       *ids = diff_ids(img->config);
 	size_t n = json_array_size(history), layer = json_array_size(ids);
 
 	for (size_t i = n; i-- > 0;) {
@@ -524,19 +551,23 @@ json_t *images_history(struct images *images, const struct image *img)
 		int64_t size = 0;
 
 		if (!empty && layer) {
-			_cleanup_free_ char *blob = blob_path(images->root, json_string_value(json_array_get(ids, --layer)));
+			_cleanup_free_ char *blob = blob_path(
+				images->root, json_string_value(json_array_get(ids, --layer)));
 			_cleanup_free_ char *path = xasprintf("%s.size", blob);
 			_cleanup_buf_ struct buf text = BUF_INIT;
 
 			if (!file_read(path, 31, &text, NULL))
 				size = atoll(text.data);
 		}
-		json_array_append_new(out, json_pack("{s:s, s:I, s:s, s:o, s:I, s:s}", "Id",
-						     i == n - 1 ? img->id : "<missing>", "Created",
-						     (json_int_t)(parse_created(json_string_value(json_object_get(h, "created"))) / 1000000000),
-						     "CreatedBy", by ? by : "", "Tags",
-						     i == n - 1 ? familiar(img->refs) : json_null(), "Size",
-						     (json_int_t)size, "Comment", comment ? comment : ""));
+		json_array_append_new(
+			out, json_pack("{s:s, s:I, s:s, s:o, s:I, s:s}", "Id",
+				       i == n - 1 ? img->id : "<missing>", "Created",
+				       (json_int_t)(parse_created(json_string_value(
+							    json_object_get(h, "created"))) /
+						    1000000000),
+				       "CreatedBy", by ? by : "", "Tags",
+				       i == n - 1 ? familiar(img->refs) : json_null(), "Size",
+				       (json_int_t)size, "Comment", comment ? comment : ""));
 	}
 	return out;
 }
@@ -550,13 +581,14 @@ int64_t images_layers_size(struct images *images)
 	json_t *v;
 	size_t i;
 
-	map_for_each(&images->by_id, id, img) {
-		json_array_foreach(diff_ids(img->config), i, v) {
+	map_for_each (&images->by_id, id, img) {
+		json_array_foreach (diff_ids(img->config), i, v) {
 			_cleanup_free_ char *blob = blob_path(images->root, json_string_value(v));
 			_cleanup_free_ char *path = xasprintf("%s.size", blob);
 			_cleanup_buf_ struct buf text = BUF_INIT;
 
-			if (!map_put(&seen, json_string_value(v), img) && !file_read(path, 31, &text, NULL))
+			if (!map_put(&seen, json_string_value(v), img) &&
+			    !file_read(path, 31, &text, NULL))
 				sum += atoll(text.data);
 		}
 	}

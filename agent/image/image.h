@@ -28,16 +28,16 @@ struct images_options {
 	struct loop *loop;
 	struct events *events;
 	const char *data_root, *exec_root;
-	char **insecure_registries;	/* NULL-terminated or NULL */
+	char **insecure_registries; /* NULL-terminated or NULL */
 };
 
 struct image {
-	char id[72];		/* "sha256:…" */
-	json_t *config;		/* the OCI configuration */
-	json_t *refs;		/* array: "docker.io/library/alpine:latest" */
-	json_t *digests;	/* array: "docker.io/library/alpine@sha256:…" */
+	char id[72]; /* "sha256:…" */
+	json_t *config; /* the OCI configuration */
+	json_t *refs; /* array: "docker.io/library/alpine:latest" */
+	json_t *digests; /* array: "docker.io/library/alpine@sha256:…" */
 	int64_t created_ns, size;
-	unsigned int users;	/* containers */
+	unsigned int users; /* containers */
 };
 
 int images_open(const struct images_options *opt, struct images **ret, struct err *err);
@@ -48,7 +48,7 @@ struct image *images_find(struct images *images, const char *ref, struct err *er
 /* In no particular order: start with pos 0; NULL at the end. */
 struct image *images_next(struct images *images, size_t *pos);
 const char *image_id(const struct image *img);
-json_t *image_config(const struct image *img);	/* borrowed */
+json_t *image_config(const struct image *img); /* borrowed */
 /* Append "top:…:bottom", folders for overlayfs' lowerdir option. */
 void image_lowerdirs(struct images *images, const struct image *img, struct buf *ret);
 /* A container uses the image. */
@@ -63,7 +63,8 @@ int images_know_digest(struct images *images, struct image *img, const char *ref
  * Docker's rmi: untag, and delete with the last name. Appends {"Untagged": …}, {"Deleted": …}.
  * -EBUSY with dockerd's sentence when a container uses it.
  */
-int images_remove(struct images *images, const char *ref, bool force, json_t *report, struct err *err);
+int images_remove(struct images *images, const char *ref, bool force, json_t *report,
+		  struct err *err);
 json_t *images_summary(struct images *images, const struct image *img);
 json_t *images_inspect(struct images *images, const struct image *img);
 json_t *images_history(struct images *images, const struct image *img);
@@ -75,19 +76,19 @@ typedef void (*image_progress)(json_t *line, void *arg);
 typedef void (*image_done)(const struct err *err /* NULL: well */, struct image *img, void *arg);
 
 /* Read a Docker or OCI archive from fd (taken over). */
-void images_load(struct images *images, int fd, bool quiet, image_progress progress, image_done done,
-		 void *arg);
+void images_load(struct images *images, int fd, bool quiet, image_progress progress,
+		 image_done done, void *arg);
 /* Make an image of one layer of a tar (docker import). ref may be NULL. changes: Dockerfile lines. */
 void images_import(struct images *images, int fd, const char *ref, const char *message,
 		   image_done done, void *arg);
 struct image_commit {
-	json_t *config;				/* the new image's "config" */
-	const char *ref, *author, *comment;	/* or NULL */
+	json_t *config; /* the new image's "config" */
+	const char *ref, *author, *comment; /* or NULL */
 	const char *created_by;
 };
 /* Make an image of parent's layers and the tar of one more, from fd (taken over). c is borrowed. */
-void images_commit(struct images *images, struct image *parent, int fd, const struct image_commit *c, image_done done,
-		   void *arg);
+void images_commit(struct images *images, struct image *parent, int fd,
+		   const struct image_commit *c, image_done done, void *arg);
 /* Write an archive of the named images to fd (taken over). names is borrowed for the call. */
 int images_save(struct images *images, const char *const *names, size_t n, int fd, struct err *err);
 /* auth: decoded X-Registry-Auth JSON or NULL. */
@@ -97,15 +98,15 @@ void images_push(struct images *images, const char *ref, const char *auth, image
 		 image_done done, void *arg);
 
 struct image_build {
-	const char *dockerfile;		/* path in the context; NULL: Dockerfile */
-	const char *const *tags;	/* NULL-terminated, or NULL */
-	json_t *build_args, *labels;	/* objects or NULL */
-	const char *target, *network;	/* or NULL */
+	const char *dockerfile; /* path in the context; NULL: Dockerfile */
+	const char *const *tags; /* NULL-terminated, or NULL */
+	json_t *build_args, *labels; /* objects or NULL */
+	const char *target, *network; /* or NULL */
 	bool no_cache, quiet;
 };
 /* context: a tar, compressed or not, from fd (taken over). */
-void images_build(struct images *images, const struct image_build *b, int fd, image_progress progress,
-		  image_done done, void *arg);
+void images_build(struct images *images, const struct image_build *b, int fd,
+		  image_progress progress, image_done done, void *arg);
 
 /* "user:password" of X-Registry-Auth's JSON (may be NULL), or NULL; malloc'd. */
 char *image_credentials(const char *auth);

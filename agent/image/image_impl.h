@@ -9,31 +9,33 @@
 struct images {
 	struct loop *loop;
 	struct events *events;
-	char *root;		/* data root */
+	char *root; /* data root */
 	char *exec_root;
 	char **insecure_registries;
-	struct map by_id;	/* struct image */
-	struct map by_ref;	/* full reference → struct image */
+	struct map by_id; /* struct image */
+	struct map by_ref; /* full reference → struct image */
 };
 
 /* An image that a thread has put on disk, to be taken over by the loop. */
 struct imported {
 	char id[DIGEST_SIZE];
 	int64_t size;
-	json_t *refs;		/* array of full references to give it */
-	char *repo_digest;	/* or NULL */
+	json_t *refs; /* array of full references to give it */
+	char *repo_digest; /* or NULL */
 };
 
 /*
  * On any thread. Take the images that a folder holds, which is the content of a Docker archive
  * (manifest.json) or an OCI layout (index.json). Appends to *ret (grown). -EINVAL when it is neither.
  */
-int import_dir(const char *root, const char *dir, struct imported **ret, size_t *n, struct err *err);
+int import_dir(const char *root, const char *dir, struct imported **ret, size_t *n,
+	       struct err *err);
 void imported_done(struct imported *v, size_t n);
 /* On the loop: know the image, name it, save. */
 struct image *images_adopt(struct images *images, const struct imported *im, struct err *err);
 /* On any thread: write an OCI layout of an image into a new folder, blobs hard-linked. */
-int export_layout(const char *root, const char *id, json_t *config, const char *dir, struct err *err);
+int export_layout(const char *root, const char *id, json_t *config, const char *dir,
+		  struct err *err);
 /* The OCI manifest of an image; malloc'd. */
 char *image_manifest(const char *root, const char *id, json_t *config);
 /* A fresh folder below <data_root>/image/tmp; malloc'd. */
@@ -45,7 +47,7 @@ struct image_job {
 	image_progress progress;
 	image_done done;
 	void *arg;
-	int (*run)(struct image_job *job);	/* on the thread; fills err, found */
+	int (*run)(struct image_job *job); /* on the thread; fills err, found */
 	struct imported *found;
 	size_t n_found;
 	struct err err;

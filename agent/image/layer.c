@@ -53,7 +53,8 @@ int blob_digest(const char *path, char ret[DIGEST_SIZE], struct err *err)
 	return n ? err_errno(err, -errno, "cannot read %s", path) : 0;
 }
 
-int blob_write(const char *root, const void *data, size_t size, char ret[DIGEST_SIZE], struct err *err)
+int blob_write(const char *root, const void *data, size_t size, char ret[DIGEST_SIZE],
+	       struct err *err)
 {
 	_cleanup_free_ char *path = NULL;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -122,7 +123,8 @@ static int copy_data(struct archive *a, struct archive *out)
 	return rc == ARCHIVE_EOF ? ARCHIVE_OK : rc;
 }
 
-static int unpack_entries(struct archive *a, struct archive *out, bool layer, int64_t *size, struct err *err)
+static int unpack_entries(struct archive *a, struct archive *out, bool layer, int64_t *size,
+			  struct err *err)
 {
 	struct archive_entry *e;
 	int rc;
@@ -133,7 +135,8 @@ static int unpack_entries(struct archive *a, struct archive *out, bool layer, in
 		if (!path)
 			return err_set(err, -EBADMSG, "the archive has an entry without a name");
 		if (!layer && (path_climbs(path) || path[0] == '/' || (link && path_climbs(link))))
-			return err_set(err, -EPERM, "the archive's entry %s is outside of its folder", path);
+			return err_set(err, -EPERM,
+				       "the archive's entry %s is outside of its folder", path);
 		while (*path == '/' || (path[0] == '.' && path[1] == '/'))
 			path++;
 		if (!*path || !strcmp(path, "."))
@@ -152,18 +155,20 @@ static int unpack_entries(struct archive *a, struct archive *out, bool layer, in
 		if (rc >= ARCHIVE_WARN)
 			rc = archive_write_finish_entry(out);
 		if (rc < ARCHIVE_WARN)
-			return err_set(err, archive_errno(a) ? -EBADMSG : -EIO, "cannot unpack %s: %s", path,
+			return err_set(err, archive_errno(a) ? -EBADMSG : -EIO,
+				       "cannot unpack %s: %s", path,
 				       archive_error_string(archive_errno(a) ? a : out));
 	}
 	if (rc != ARCHIVE_EOF)
-		return err_set(err, -EBADMSG, "the archive is damaged: %s", archive_error_string(a));
+		return err_set(err, -EBADMSG, "the archive is damaged: %s",
+			       archive_error_string(a));
 	return 0;
 }
 
 static int unpack_here(int fd, bool layer, int64_t *size, struct err *err)
 {
-	int flags = ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_XATTR |
-		    ARCHIVE_EXTRACT_UNLINK | ARCHIVE_EXTRACT_ACL;
+	int flags = ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
+		    ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_UNLINK | ARCHIVE_EXTRACT_ACL;
 	struct archive *a = archive_read_new(), *out = archive_write_disk_new();
 	int rc;
 
@@ -185,7 +190,7 @@ static int unpack_here(int fd, bool layer, int64_t *size, struct err *err)
 int tar_unpack(int fd, const char *dir, bool layer, int64_t *ret_size, struct err *err)
 {
 	_cleanup_close_ int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC),
-			slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+			    slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int64_t size = 0;
 	mode_t mask;
 	int rc;
@@ -240,9 +245,11 @@ static int decompress(const char *path, int out, char diff_id[DIGEST_SIZE], stru
 }
 
 /* Unpack beside the place, then rename; the thread gets its own root folder back. */
-static int unpack_blob(const char *root, const char *blob, const char *diff_id, int64_t *size, struct err *err)
+static int unpack_blob(const char *root, const char *blob, const char *diff_id, int64_t *size,
+		       struct err *err)
 {
-	_cleanup_free_ char *dir = layer_path(root, diff_id), *tmp = xasprintf("%s.%d.tmp", dir, gettid());
+	_cleanup_free_ char *dir = layer_path(root, diff_id),
+			    *tmp = xasprintf("%s.%d.tmp", dir, gettid());
 	_cleanup_free_ char *size_file = xasprintf("%s.size", blob);
 	_cleanup_close_ int fd = open(blob, O_RDONLY | O_CLOEXEC);
 	char text[32];
@@ -272,10 +279,11 @@ static int64_t stored_size(const char *root, const char *diff_id)
 	return file_read(path, 31, &text, NULL) ? 0 : atoll(text.data);
 }
 
-int layer_import(const char *root, const char *path, const char *want, char ret_diff_id[DIGEST_SIZE],
-		 int64_t *ret_size, struct err *err)
+int layer_import(const char *root, const char *path, const char *want,
+		 char ret_diff_id[DIGEST_SIZE], int64_t *ret_size, struct err *err)
 {
-	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp/layer.XXXXXX", root), *blob = NULL, *dir = NULL;
+	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp/layer.XXXXXX", root), *blob = NULL,
+			    *dir = NULL;
 	_cleanup_close_ int fd = -1;
 	char diff_id[DIGEST_SIZE];
 	int64_t size = 0;
@@ -298,7 +306,9 @@ int layer_import(const char *root, const char *path, const char *want, char ret_
 		return err_errno(err, -errno, "cannot create %s", tmp);
 	rc = decompress(path, fd, diff_id, err);
 	if (!rc && want && strcmp(want, diff_id))
-		rc = err_set(err, -EBADMSG, "layer %s has the content of %s: the archive is damaged", want, diff_id);
+		rc = err_set(err, -EBADMSG,
+			     "layer %s has the content of %s: the archive is damaged", want,
+			     diff_id);
 	if (!rc && fsync(fd))
 		rc = err_errno(err, -errno, "cannot write %s", tmp);
 	if (!rc) {
@@ -306,7 +316,8 @@ int layer_import(const char *root, const char *path, const char *want, char ret_
 		rc = unpack_blob(root, tmp, diff_id, &size, err);
 	}
 	if (!rc) {
-		_cleanup_free_ char *from = xasprintf("%s.size", tmp), *to = xasprintf("%s.size", blob);
+		_cleanup_free_ char *from = xasprintf("%s.size", tmp),
+				    *to = xasprintf("%s.size", blob);
 
 		if (rename(from, to) || rename(tmp, blob))
 			rc = err_errno(err, -errno, "cannot put the blob %s in place", blob);

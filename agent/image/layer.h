@@ -17,10 +17,11 @@ int blob_digest(const char *path, char ret[DIGEST_SIZE], struct err *err);
  * overlay/. want (may be NULL) is the diff ID it must have. -EBADMSG when it differs or the tar
  * is damaged; nothing is left behind then. ret_size (may be NULL): bytes of its files.
  */
-int layer_import(const char *root, const char *path, const char *want, char ret_diff_id[DIGEST_SIZE],
-		 int64_t *ret_size, struct err *err);
+int layer_import(const char *root, const char *path, const char *want,
+		 char ret_diff_id[DIGEST_SIZE], int64_t *ret_size, struct err *err);
 /* Store bytes as a blob. */
-int blob_write(const char *root, const void *data, size_t size, char ret[DIGEST_SIZE], struct err *err);
+int blob_write(const char *root, const void *data, size_t size, char ret[DIGEST_SIZE],
+	       struct err *err);
 /* malloc'd paths. */
 char *blob_path(const char *root, const char *digest);
 char *layer_path(const char *root, const char *diff_id);

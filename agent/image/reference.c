@@ -108,7 +108,8 @@ int reference_parse(const char *s, struct reference *ret, struct err *err)
 	if (slash) {
 		size_t n = slash - rest;
 
-		if (memchr(rest, '.', n) || memchr(rest, ':', n) || (n == 9 && !memcmp(rest, "localhost", 9)))
+		if (memchr(rest, '.', n) || memchr(rest, ':', n) ||
+		    (n == 9 && !memcmp(rest, "localhost", 9)))
 			host = n;
 	}
 	if (host && !host_valid(rest, host))

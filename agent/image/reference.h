@@ -8,9 +8,9 @@
 #include "core/err.h"
 
 struct reference {
-	char name[256];		/* with registry: "docker.io/library/alpine" */
-	char tag[129];		/* "" when there is none */
-	char digest[72];	/* "sha256:…" or "" */
+	char name[256]; /* with registry: "docker.io/library/alpine" */
+	char tag[129]; /* "" when there is none */
+	char digest[72]; /* "sha256:…" or "" */
 };
 
 /*

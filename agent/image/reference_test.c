@@ -8,7 +8,7 @@
 TEST(references)
 {
 	static const struct {
-		const char *in, *name, *tag, *familiar;	/* name NULL: refused */
+		const char *in, *name, *tag, *familiar; /* name NULL: refused */
 	} cases[] = {
 		{"alpine", "docker.io/library/alpine", "latest", "alpine"},
 		{"eon01/infinite:2", "docker.io/eon01/infinite", "2", "eon01/infinite"},

@@ -56,11 +56,15 @@ static int registry_error(struct image_job *job, const struct buf *text)
 	line[strcspn(line, "\n")] = 0;
 	unquote(line);
 	if (strstr(line, "manifest unknown") || strstr(line, "name unknown"))
-		return err_set(&job->err, -ENOENT, "manifest for %s not found: manifest unknown: manifest unknown",
+		return err_set(&job->err, -ENOENT,
+			       "manifest for %s not found: manifest unknown: manifest unknown",
 			       job->text);
-	if (strstr(line, "unauthorized") || strstr(line, "authentication required") || strstr(line, "denied"))
-		return err_set(&job->err, -ENOENT, "pull access denied for %s, repository does not exist or may "
-			       "require 'docker login': denied: requested access to the resource is denied",
+	if (strstr(line, "unauthorized") || strstr(line, "authentication required") ||
+	    strstr(line, "denied"))
+		return err_set(&job->err, -ENOENT,
+			       "pull access denied for %s, repository does not exist or may "
+			       "require 'docker login': denied: requested access to the resource "
+			       "is denied",
 			       reference_familiar(&r));
 	return err_set(&job->err, -EIO, "the registry of %s cannot be used: %s", job->text, line);
 }
@@ -86,14 +90,16 @@ static void index_digest(const char *dir, char ret[DIGEST_SIZE])
 	ret[0] = 0;
 	if (!file_read(path, 1 << 20, &text, NULL))
 		doc = json_loadb(text.data, text.len, 0, NULL);
-	d = json_string_value(json_object_get(json_array_get(json_object_get(doc, "manifests"), 0), "digest"));
+	d = json_string_value(
+		json_object_get(json_array_get(json_object_get(doc, "manifests"), 0), "digest"));
 	if (d && digest_valid(d))
 		strcpy(ret, d);
 	json_decref(doc);
 }
 
 /* The digest under which the registry has it; "" when it does not say. */
-static void registry_digest(struct image_job *job, const char *url, const char *creds, char ret[DIGEST_SIZE])
+static void registry_digest(struct image_job *job, const char *url, const char *creds,
+			    char ret[DIGEST_SIZE])
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	const char *argv[12];
@@ -124,7 +130,8 @@ static void registry_digest(struct image_job *job, const char *url, const char *
 
 static int run_pull(struct image_job *job)
 {
-	_cleanup_free_ char *creds = image_credentials(job->auth), *from = xasprintf("docker://%s", job->ref), *to = NULL;
+	_cleanup_free_ char *creds = image_credentials(job->auth),
+			    *from = xasprintf("docker://%s", job->ref), *to = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	char *dir = tmp_dir(job->root, "pull", &job->err), digest[DIGEST_SIZE] = "";
 	const char *argv[16];
@@ -170,11 +177,15 @@ static int run_pull(struct image_job *job)
 		if (!digest[0])
 			index_digest(to, digest);
 		json_decref(im->refs);
-		im->refs = r.tag[0] ? json_pack("[o]", json_sprintf("%s:%s", r.name, r.tag)) : json_array();
+		im->refs = r.tag[0] ? json_pack("[o]", json_sprintf("%s:%s", r.name, r.tag))
+				    : json_array();
 		im->repo_digest = digest[0] ? xasprintf("%s@%s", r.name, digest) : NULL;
 		status(job, NULL, "Digest: %s", digest);
-		status(job, NULL, job->image && !strcmp(job->image->id, im->id) ? "Status: Image is up to date for %s"
-									       : "Status: Downloaded newer image for %s", job->text);
+		status(job, NULL,
+		       job->image && !strcmp(job->image->id, im->id)
+			       ? "Status: Image is up to date for %s"
+			       : "Status: Downloaded newer image for %s",
+		       job->text);
 	}
 	dir_remove_tree(dir, NULL);
 	free(dir);
@@ -182,17 +193,25 @@ static int run_pull(struct image_job *job)
 }
 
 /* Both ways begin with a name that must be whole. */
-static struct image_job *new_job(struct images *images, const char *ref, const char *auth, image_progress progress,
-				 image_done done, void *arg, int (*run)(struct image_job *))
+static struct image_job *new_job(struct images *images, const char *ref, const char *auth,
+				 image_progress progress, image_done done, void *arg,
+				 int (*run)(struct image_job *))
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
 	struct reference r;
 
-	*job = (struct image_job){.images = images, .fd = -1, .progress = progress, .done = done, .arg = arg, .run = run};
+	*job = (struct image_job){.images = images,
+				  .fd = -1,
+				  .progress = progress,
+				  .done = done,
+				  .arg = arg,
+				  .run = run};
 	job->auth = xstrdup(auth);
 	if (!reference_parse(ref, &r, &job->err)) {
-		job->ref = xasprintf("%s%s%s", r.name, r.digest[0] ? "@" : ":", r.digest[0] ? r.digest : r.tag);
-		job->text = xasprintf("%s%s%s", reference_familiar(&r), r.digest[0] ? "@" : ":", r.digest[0] ? r.digest : r.tag);
+		job->ref = xasprintf("%s%s%s", r.name, r.digest[0] ? "@" : ":",
+				     r.digest[0] ? r.digest : r.tag);
+		job->text = xasprintf("%s%s%s", reference_familiar(&r), r.digest[0] ? "@" : ":",
+				      r.digest[0] ? r.digest : r.tag);
 	}
 	return job;
 }
@@ -219,7 +238,8 @@ void images_pull(struct images *images, const char *ref, const char *auth, image
 
 static int run_push(struct image_job *job)
 {
-	_cleanup_free_ char *creds = image_credentials(job->auth), *to = xasprintf("docker://%s", job->ref), *from = NULL;
+	_cleanup_free_ char *creds = image_credentials(job->auth),
+			    *to = xasprintf("docker://%s", job->ref), *from = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	char *dir = tmp_dir(job->root, "push", &job->err);
 	const char *argv[16];
@@ -271,7 +291,8 @@ void images_push(struct images *images, const char *ref, const char *auth, image
 		job->config = json_deep_copy(job->image->config);
 	} else {
 		if (job->ref)
-			err_set(&job->err, -ENOENT, "An image does not exist locally with the tag: %s", job->text);
+			err_set(&job->err, -ENOENT,
+				"An image does not exist locally with the tag: %s", job->text);
 		job->run = run_refused;
 	}
 	image_job_start(job);

@@ -6,8 +6,8 @@
 enum { KEPT = 256 };
 
 struct events {
-	json_t *kept[KEPT];	/* ring */
-	size_t n;		/* events ever kept */
+	json_t *kept[KEPT]; /* ring */
+	size_t n; /* events ever kept */
 	struct list_head subs;
 };
 
@@ -44,8 +44,8 @@ void events_emit(struct events *events, const char *type, const char *action, co
 	events_emit_scope(events, NULL, type, action, id, attributes);
 }
 
-void events_emit_scope(struct events *events, const char *scope, const char *type, const char *action,
-		       const char *id, json_t *attributes)
+void events_emit_scope(struct events *events, const char *scope, const char *type,
+		       const char *action, const char *id, json_t *attributes)
 {
 	int64_t now = loop_wall_ns();
 	struct events_sub *sub, *tmp;
@@ -54,14 +54,15 @@ void events_emit_scope(struct events *events, const char *scope, const char *typ
 	if (!attributes)
 		attributes = json_object();
 	ev = json_pack("{s:s, s:s, s:{s:s, s:o}, s:s, s:I, s:I}", "Type", type, "Action", action,
-		       "Actor", "ID", id, "Attributes", attributes, "scope", scope ? scope : scope_of(type), "time",
-		       (json_int_t)(now / 1000000000), "timeNano", (json_int_t)now);
+		       "Actor", "ID", id, "Attributes", attributes, "scope",
+		       scope ? scope : scope_of(type), "time", (json_int_t)(now / 1000000000),
+		       "timeNano", (json_int_t)now);
 	if (!ev)
 		return; /* a name that is not UTF-8 */
 	json_decref(events->kept[events->n % KEPT]);
 	events->kept[events->n++ % KEPT] = ev;
 	json_incref(ev);
-	list_for_each_safe(sub, tmp, &events->subs, node)
+	list_for_each_safe (sub, tmp, &events->subs, node)
 		sub->fn(ev, sub->arg);
 	json_decref(ev);
 }

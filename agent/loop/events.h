@@ -22,13 +22,13 @@ void events_emit(struct events *events, const char *type, const char *action, co
 		 json_t *attributes);
 
 /* The same with a scope that does not follow from the type ("swarm" of networks); NULL: it does. */
-void events_emit_scope(struct events *events, const char *scope, const char *type, const char *action,
-		       const char *id, json_t *attributes);
+void events_emit_scope(struct events *events, const char *scope, const char *type,
+		       const char *action, const char *id, json_t *attributes);
 
 /* One event as the API shows it: Type, Action, Actor{ID, Attributes}, scope, time, timeNano. */
 struct events_sub {
 	struct list_head node;
-	void (*fn)(json_t *event, void *arg);	/* event is borrowed */
+	void (*fn)(json_t *event, void *arg); /* event is borrowed */
 	void *arg;
 };
 

@@ -24,13 +24,13 @@ struct loop {
 	int wake_fd;
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct list_head queue;		/* jobs for the pool */
-	struct list_head finished;	/* jobs whose done() is due */
+	struct list_head queue; /* jobs for the pool */
+	struct list_head finished; /* jobs whose done() is due */
 	bool stopping;
-	unsigned int n_threads;		/* threads of loop_thread() that still run */
-	unsigned int n_jobs;		/* in the queue, or run by a worker */
+	unsigned int n_threads; /* threads of loop_thread() that still run */
+	unsigned int n_jobs; /* in the queue, or run by a worker */
 	pthread_cond_t threads_gone;
-	pthread_cond_t progress;	/* something is finished */
+	pthread_cond_t progress; /* something is finished */
 	pthread_t *workers;
 	unsigned int n_workers;
 };
@@ -353,8 +353,8 @@ static void on_exit_event(evutil_socket_t fd, short what, void *arg)
 	copy.fn(copy.pid, status, copy.arg);
 }
 
-int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg), void *arg,
-	       struct child **ret)
+int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg),
+	       void *arg, struct child **ret)
 {
 	struct child *child;
 	int fd = syscall(SYS_pidfd_open, pid, 0);

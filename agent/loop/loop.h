@@ -72,8 +72,8 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
  * waitpid(2) gives it. Returns 0 or a negative errno.
  */
 struct child;
-int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg), void *arg,
-	       struct child **ret);
+int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg),
+	       void *arg, struct child **ret);
 /* Stop watching, without reaping. NULL is fine; not after fn was called. */
 void child_forget(struct child *child);
 

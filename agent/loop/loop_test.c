@@ -85,7 +85,8 @@ TEST(child_is_reaped)
 
 TEST(program_with_input_and_output)
 {
-	const char *const cat[] = {"cat", NULL}, *const fail[] = {"sh", "-c", "echo no >&2; exit 3", NULL},
+	const char *const cat[] = {"cat", NULL},
+			  *const fail[] = {"sh", "-c", "echo no >&2; exit 3", NULL},
 			  *const none[] = {"no-such-program", NULL};
 	struct buf in = BUF_INIT, out = BUF_INIT, err = BUF_INIT;
 

@@ -159,8 +159,9 @@ void swarm_serve_leader(struct swarm *swarm, void (*fn)(int fd, void *arg), void
  * Have a network of the swarm on this node for a plain container (node/attach.h). -ENOENT when this
  * node is part of no swarm. swarm_detach() gives it back before the container ends.
  */
-void swarm_attach(struct swarm *swarm, const char *container_id, const char *network, const char *ip4,
-		  void (*done)(const struct err *err, const char *ip4, void *arg), void *arg);
+void swarm_attach(struct swarm *swarm, const char *container_id, const char *network,
+		  const char *ip4, void (*done)(const struct err *err, const char *ip4, void *arg),
+		  void *arg);
 void swarm_detach(struct swarm *swarm, const char *container_id, const char *network);
 
 /*

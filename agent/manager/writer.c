@@ -20,15 +20,15 @@ struct writer {
 	struct loop *loop;
 	struct store *store;
 	struct rng *rng;
-	struct raftd *raftd;		/* NULL: does not lead */
+	struct raftd *raftd; /* NULL: does not lead */
 	const struct component_ops *ops[COMPONENTS_MAX];
 	void *components[COMPONENTS_MAX];
 	uint64_t due_ms[COMPONENTS_MAX];
 	size_t n_components;
 	struct store_watch watch;
 	struct timer timer;
-	bool kicked;			/* a kick is on its way */
-	uint64_t version;		/* last one stamped */
+	bool kicked; /* a kick is on its way */
+	uint64_t version; /* last one stamped */
 	/* the entry under way */
 	struct store_tx *tx;
 	struct buf entry;
@@ -112,7 +112,8 @@ static void on_done(int rc, uint64_t index, void *arg)
 	if (rc) {
 		struct err err = ERR_INIT;
 
-		err_set(&err, -EAGAIN, "the change was not agreed on: the manager has lost the leadership");
+		err_set(&err, -EAGAIN,
+			"the change was not agreed on: the manager has lost the leadership");
 		store_tx_abort(w->tx);
 		w->tx = NULL;
 		answer_all(&w->in_flight, &err);

@@ -69,7 +69,8 @@ static Pb__NodeTLSInfo *tls_info(const char *roots, const char *cert)
 	/* the next certificate of the chain (during and after a rotation), else the root has signed */
 	next = strstr(cert, PEM_END);
 	next = next ? strstr(next, PEM_BEGIN) : NULL;
-	if (!ca_subject_and_key(next ? next : roots, &subject, &subject_size, &key, &key_size, NULL)) {
+	if (!ca_subject_and_key(next ? next : roots, &subject, &subject_size, &key, &key_size,
+				NULL)) {
 		pb_set_bytes(&t->cert_issuer_public_key, key, key_size);
 		free(subject);
 		free(key);

@@ -12,10 +12,10 @@
 
 enum {
 	CONNS_MAX = 8192,
-	HEAD_TIMEOUT_MS = 30000,	/* from the first byte of a head to its end */
-	IDLE_TIMEOUT_MS = 180000,	/* between requests */
-	LINGER_TIMEOUT_MS = 5000,	/* to take the last reply */
-	READ_HIGH = 256 << 10,		/* bytes read ahead of the handler */
+	HEAD_TIMEOUT_MS = 30000, /* from the first byte of a head to its end */
+	IDLE_TIMEOUT_MS = 180000, /* between requests */
+	LINGER_TIMEOUT_MS = 5000, /* to take the last reply */
+	READ_HIGH = 256 << 10, /* bytes read ahead of the handler */
 	WRITE_LOW = 64 << 10,
 };
 
@@ -57,7 +57,9 @@ static char *copy(struct http1_str s)
 
 static int hex(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+	return c >= '0' && c <= '9'		    ? c - '0'
+	       : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+						    : -1;
 }
 
 /* Percent-decode in place; plus as space in queries. Returns false for a NUL or a bad escape. */
@@ -83,7 +85,8 @@ static bool decode(char *s, bool query)
 
 static bool parse_query(struct pairs *query, char *text)
 {
-	for (char *save, *item = strtok_r(text, "&", &save); item; item = strtok_r(NULL, "&", &save)) {
+	for (char *save, *item = strtok_r(text, "&", &save); item;
+	     item = strtok_r(NULL, "&", &save)) {
 		char *value = strchr(item, '=');
 
 		if (value)
@@ -246,7 +249,8 @@ static void on_deadline(void *arg)
 
 void http_conn_kick(struct http_conn *conn)
 {
-	bufferevent_trigger(conn->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+	bufferevent_trigger(conn->bev, EV_READ,
+			    BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
 void http_conn_next(struct http_conn *conn)
@@ -278,8 +282,8 @@ static void serve(struct http_server *server, int fd, SSL_CTX *tls)
 	conn = xcalloc(1, sizeof(*conn));
 	conn->server = server;
 	if (tls)
-		conn->bev = bufferevent_openssl_socket_new(base, fd, SSL_new(tls), BUFFEREVENT_SSL_ACCEPTING,
-							   options);
+		conn->bev = bufferevent_openssl_socket_new(base, fd, SSL_new(tls),
+							   BUFFEREVENT_SSL_ACCEPTING, options);
 	else
 		conn->bev = bufferevent_socket_new(base, fd, options);
 	if (!conn->bev) {
@@ -333,7 +337,7 @@ void http_server_free(struct http_server *server)
 
 	if (!server)
 		return;
-	list_for_each_safe(l, tmp, &server->listeners, node) {
+	list_for_each_safe (l, tmp, &server->listeners, node) {
 		evconnlistener_free(l->ev);
 		free(l);
 	}
@@ -354,7 +358,8 @@ int http_server_listen(struct http_server *server, int fd, SSL_CTX *tls, struct 
 				   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 1024, fd);
 	if (!l->ev) {
 		free(l);
-		return err_set(err, -EINVAL, "cannot listen on descriptor %d: %s", fd, strerror(errno));
+		return err_set(err, -EINVAL, "cannot listen on descriptor %d: %s", fd,
+			       strerror(errno));
 	}
 	list_add_tail(&l->node, &server->listeners);
 	return 0;

@@ -58,7 +58,8 @@ void http_body(struct http_req *req, size_t max,
 /* Get the body piece by piece, then end once: err NULL when it is complete. */
 void http_body_stream(struct http_req *req,
 		      void (*data)(struct http_req *req, const void *p, size_t len, void *arg),
-		      void (*end)(struct http_req *req, const struct err *err, void *arg), void *arg);
+		      void (*end)(struct http_req *req, const struct err *err, void *arg),
+		      void *arg);
 /* Stop and go on reading the body: back-pressure towards the client. */
 void http_body_pause(struct http_req *req);
 void http_body_resume(struct http_req *req);
@@ -68,7 +69,8 @@ void http_body_resume(struct http_req *req);
  * http_body_stream, or NULL also when the reader closed early.
  */
 void http_body_to_fd(struct http_req *req, int fd,
-		     void (*done)(struct http_req *req, const struct err *err, void *arg), void *arg);
+		     void (*done)(struct http_req *req, const struct err *err, void *arg),
+		     void *arg);
 
 /* Set a header of the reply; before http_reply or http_start. */
 void http_header_set(struct http_req *req, const char *name, const char *value);

@@ -25,19 +25,19 @@ void pairs_add(struct pairs *p, char *name, char *value);
 void pairs_done(struct pairs *p);
 
 struct http_conn {
-	struct list_head node;	/* in server->conns */
+	struct list_head node; /* in server->conns */
 	struct http_server *server;
 	struct bufferevent *bev;
-	struct http_req *req;	/* the one being answered */
-	struct timer deadline;	/* for a head, and for a connection that idles */
-	bool closing;		/* close when the output is sent */
-	bool in_head;		/* the deadline is that of a head */
+	struct http_req *req; /* the one being answered */
+	struct timer deadline; /* for a head, and for a connection that idles */
+	bool closing; /* close when the output is sent */
+	bool in_head; /* the deadline is that of a head */
 };
 
 struct http_req {
-	struct http_conn *conn;	/* NULL: the client has gone */
+	struct http_conn *conn; /* NULL: the client has gone */
 	struct loop *loop;
-	char *method, *path, *target;	/* path: decoded, without query; target: as sent */
+	char *method, *path, *target; /* path: decoded, without query; target: as sent */
 	struct pairs query, headers, reply_headers;
 	int minor;
 	bool keep_alive, upgrade, expect_continue, has_body;
@@ -49,7 +49,7 @@ struct http_req {
 	void (*on_data)(struct http_req *req, const void *p, size_t len, void *arg);
 	void (*on_end)(struct http_req *req, const struct err *err, void *arg);
 	void *body_arg;
-	struct buf whole;	/* http_body() */
+	struct buf whole; /* http_body() */
 	size_t whole_max;
 	void (*on_whole)(struct http_req *req, const struct err *err, const char *data, size_t len,
 			 void *arg);

@@ -84,7 +84,8 @@ static void to_fd_end(struct http_req *req, const struct err *err, void *arg)
 }
 
 void http_body_to_fd(struct http_req *req, int fd,
-		     void (*done)(struct http_req *req, const struct err *err, void *arg), void *arg)
+		     void (*done)(struct http_req *req, const struct err *err, void *arg),
+		     void *arg)
 {
 	struct to_fd *t = xcalloc(1, sizeof(*t));
 

@@ -168,7 +168,8 @@ void http_req_body(struct http_req *req, struct evbuffer *in)
 
 void http_body_stream(struct http_req *req,
 		      void (*data)(struct http_req *req, const void *p, size_t len, void *arg),
-		      void (*end)(struct http_req *req, const struct err *err, void *arg), void *arg)
+		      void (*end)(struct http_req *req, const struct err *err, void *arg),
+		      void *arg)
 {
 	static const struct err lost = {-ECONNRESET, "the client closed the connection"};
 
@@ -223,7 +224,8 @@ static void whole_data(struct http_req *req, const void *p, size_t len, void *ar
 static void whole_end(struct http_req *req, const struct err *err, void *arg)
 {
 	(void)arg;
-	req->on_whole(req, err, err ? NULL : req->whole.data, err ? 0 : req->whole.len, req->whole_arg);
+	req->on_whole(req, err, err ? NULL : req->whole.data, err ? 0 : req->whole.len,
+		      req->whole_arg);
 }
 
 void http_body(struct http_req *req, size_t max,
@@ -289,7 +291,8 @@ static void send_head(struct http_req *req, int status, const char *type, struct
 {
 	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, reason_phrase(status));
 	for (size_t i = 0; i < req->reply_headers.n; i++)
-		buf_printf(out, "%s: %s\r\n", req->reply_headers.v[i].name, req->reply_headers.v[i].value);
+		buf_printf(out, "%s: %s\r\n", req->reply_headers.v[i].name,
+			   req->reply_headers.v[i].value);
 	if (type)
 		buf_printf(out, "Content-Type: %s\r\n", type);
 }

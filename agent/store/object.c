@@ -6,7 +6,7 @@
 
 #define KIND(Type, lower, plural, unique)                                                          \
 	{                                                                                          \
-		#lower, &pb__##lower##__descriptor, offsetof(Type, id), offsetof(Type, meta),      \
+#lower, &pb__##lower##__descriptor, offsetof(Type, id), offsetof(Type, meta),      \
 			offsetof(Pb__StoreSnapshot, n_##plural),                                   \
 			offsetof(Pb__StoreSnapshot, plural), unique                                \
 	}
@@ -95,7 +95,8 @@ const char *store_id(const void *obj)
 
 const Pb__Meta *store_meta(const void *obj)
 {
-	return *(Pb__Meta *const *)((const char *)obj + store_kinds[store_kind_of(obj)].meta_offset);
+	return *(Pb__Meta *const *)((const char *)obj +
+				    store_kinds[store_kind_of(obj)].meta_offset);
 }
 
 uint64_t store_version(const void *obj)
@@ -155,8 +156,8 @@ char *object_name_key(const void *obj)
 	if (!store_kinds[kind].unique_name || str_empty(name))
 		return NULL;
 	/* Resources are unique by name within what they are of. */
-	key = kind == STORE_RESOURCE ? xasprintf("%s\n%s", ((const Pb__Resource *)obj)->kind, name) :
-				       xstrdup(name);
+	key = kind == STORE_RESOURCE ? xasprintf("%s\n%s", ((const Pb__Resource *)obj)->kind, name)
+				     : xstrdup(name);
 	for (char *p = key; *p; p++)
 		*p = tolower((unsigned char)*p);
 	return key;

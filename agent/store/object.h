@@ -11,9 +11,9 @@
 struct store_kind_info {
 	const char *name;
 	const ProtobufCMessageDescriptor *desc;
-	size_t id_offset;		/* char * */
-	size_t meta_offset;		/* Pb__Meta * */
-	size_t snapshot_n_offset;	/* of the kind's array in Pb__StoreSnapshot */
+	size_t id_offset; /* char * */
+	size_t meta_offset; /* Pb__Meta * */
+	size_t snapshot_n_offset; /* of the kind's array in Pb__StoreSnapshot */
 	size_t snapshot_offset;
 	bool unique_name;
 };
@@ -26,7 +26,7 @@ extern const struct store_kind_info store_kinds[STORE_KINDS];
 /* Tasks that share a service, a slot or a node. */
 struct task_group {
 	struct list_head tasks;
-	struct list_head idle;	/* in store.idle_groups while empty */
+	struct list_head idle; /* in store.idle_groups while empty */
 	struct map *map;
 	char *key;
 	size_t n;
@@ -37,25 +37,25 @@ enum task_list { BY_SERVICE, BY_SLOT, BY_NODE, BY_DESIRED, TASK_LISTS };
 /* An object's place in the store; stays while the object's content is replaced. */
 struct entry {
 	struct list_head all;
-	struct list_head by[TASK_LISTS];	/* tasks only */
-	struct task_group *group[TASK_LISTS];	/* BY_DESIRED: always NULL */
+	struct list_head by[TASK_LISTS]; /* tasks only */
+	struct task_group *group[TASK_LISTS]; /* BY_DESIRED: always NULL */
 	enum store_kind kind;
-	const void *obj;			/* a reference */
+	const void *obj; /* a reference */
 	/* of the open transaction: */
-	uint32_t touched;			/* its changes in the list */
+	uint32_t touched; /* its changes in the list */
 	bool renamed;
-	const void *final;			/* borrowed; set by tx_settle() */
-	size_t first;				/* index of its first change; likewise */
+	const void *final; /* borrowed; set by tx_settle() */
+	size_t first; /* index of its first change; likewise */
 };
 
-#define DESIRED_STATES 16	/* states are multiples of 64 except REMOVE 800 and ORPHANED 832 */
+#define DESIRED_STATES 16 /* states are multiples of 64 except REMOVE 800 and ORPHANED 832 */
 
 struct store {
-	struct map ids[STORE_KINDS];	/* → struct entry */
-	struct map names[STORE_KINDS];	/* lower case → struct entry */
+	struct map ids[STORE_KINDS]; /* → struct entry */
+	struct map names[STORE_KINDS]; /* lower case → struct entry */
 	struct list_head all[STORE_KINDS];
 	size_t n[STORE_KINDS];
-	struct map groups[BY_DESIRED];	/* → struct task_group */
+	struct map groups[BY_DESIRED]; /* → struct task_group */
 	struct list_head desired[DESIRED_STATES];
 	struct list_head idle_groups;
 	struct list_head watches;
@@ -66,9 +66,9 @@ struct store {
 struct change {
 	enum store_action action;
 	struct entry *entry;
-	const void *old, *new;		/* references */
+	const void *old, *new; /* references */
 	ssize_t size_delta;
-	struct list_head *prev_all;	/* where to link it again, when undone */
+	struct list_head *prev_all; /* where to link it again, when undone */
 	struct list_head *prev[TASK_LISTS];
 	struct task_group *group[TASK_LISTS];
 };

@@ -33,7 +33,7 @@ void store_save(const struct store *s, const Pb__ClusterSnapshot *membership, st
 struct new_objects {
 	void **objs;
 	size_t n;
-	struct map ids;	/* → object */
+	struct map ids; /* → object */
 };
 
 static int collect(Pb__StoreSnapshot *all, enum store_kind kind, struct new_objects *ret,
@@ -47,7 +47,8 @@ static int collect(Pb__StoreSnapshot *all, enum store_kind kind, struct new_obje
 		const char *id = store_id(ret->objs[i]);
 
 		if (str_empty(id) || map_put(&ret->ids, id, ret->objs[i]))
-			return err_set(err, -EBADMSG, "the snapshot has a %s without an ID of its own",
+			return err_set(err, -EBADMSG,
+				       "the snapshot has a %s without an ID of its own",
 				       info->name);
 	}
 	return 0;

@@ -42,7 +42,7 @@ void store_free(struct store *s)
 	for (int i = 0; i < STORE_KINDS; i++) {
 		struct entry *e, *tmp;
 
-		list_for_each_safe(e, tmp, &s->all[i], all) {
+		list_for_each_safe (e, tmp, &s->all[i], all) {
 			store_unref(e->obj);
 			free(e);
 		}
@@ -53,7 +53,7 @@ void store_free(struct store *s)
 		struct task_group *g;
 		const char *key;
 
-		map_for_each(&s->groups[i], key, g) {
+		map_for_each (&s->groups[i], key, g) {
 			free(g->key);
 			free(g);
 		}
@@ -76,8 +76,8 @@ static size_t desired_slot(Pb__TaskState state)
 
 static char *slot_key(const char *service_id, uint64_t slot, const char *node_id)
 {
-	return slot ? xasprintf("%s.%llu", service_id, (unsigned long long)slot) :
-		      xasprintf("%s/%s", service_id, node_id);
+	return slot ? xasprintf("%s.%llu", service_id, (unsigned long long)slot)
+		    : xasprintf("%s/%s", service_id, node_id);
 }
 
 static struct task_group *group_find(const struct store *s, enum task_list list, const char *key)
@@ -162,7 +162,8 @@ static void index_put_back(struct entry *e, enum task_list list, const struct ch
 
 static bool index_moves(enum task_list list, const Pb__Task *old, const Pb__Task *new)
 {
-	bool node = strcmp(old->node_id, new->node_id), service = strcmp(old->service_id, new->service_id);
+	bool node = strcmp(old->node_id, new->node_id),
+	     service = strcmp(old->service_id, new->service_id);
 
 	switch (list) {
 	case BY_SERVICE:
@@ -450,7 +451,8 @@ int store_find(const struct store *s, enum store_kind kind, const char *ref, con
 	if (!n)
 		return err_set(err, -ENOENT, "%s %s not found", what, ref);
 	if (n > 1)
-		return err_set(err, -EINVAL, "%s %s is ambiguous (%zu matches found)", what, ref, n);
+		return err_set(err, -EINVAL, "%s %s is ambiguous (%zu matches found)", what, ref,
+			       n);
 	*ret = found;
 	return 0;
 }

@@ -116,7 +116,7 @@ void store_unref(const void *obj);
 /* --- writing --- */
 
 #define STORE_TX_MAX_CHANGES 200
-#define STORE_TX_MAX_SIZE (1536 * 1024 * 3 / 4)	/* ¾ of raft's 1.5 MiB for an entry */
+#define STORE_TX_MAX_SIZE (1536 * 1024 * 3 / 4) /* ¾ of raft's 1.5 MiB for an entry */
 
 /*
  * Open the one transaction. version is stamped on what it creates and updates (the applied raft
@@ -143,7 +143,8 @@ size_t store_tx_size(const struct store_tx *tx);
  * entry with a single writer's changes is never split, as in SwarmKit. */
 static inline bool store_tx_full(const struct store_tx *tx)
 {
-	return store_tx_changes(tx) >= STORE_TX_MAX_CHANGES || store_tx_size(tx) >= STORE_TX_MAX_SIZE;
+	return store_tx_changes(tx) >= STORE_TX_MAX_CHANGES ||
+	       store_tx_size(tx) >= STORE_TX_MAX_SIZE;
 }
 
 /* A builder that fails takes only its own changes back. */
@@ -177,8 +178,8 @@ int store_restore(struct store *s, const void *data, size_t size,
 struct store_event {
 	enum store_kind kind;
 	enum store_action action;
-	const void *old;	/* NULL for STORE_CREATE */
-	const void *new;	/* NULL for STORE_REMOVE */
+	const void *old; /* NULL for STORE_CREATE */
+	const void *new; /* NULL for STORE_REMOVE */
 };
 
 struct store_watch {

@@ -26,7 +26,8 @@ static Pb__Service *new_service(const char *id, const char *name)
 	Pb__Service *svc = pb_new(pb__service);
 
 	pb_set_str(&svc->id, id);
-	pb_set_str(&pb_need(&pb_need(&svc->spec, pb__service_spec)->annotations, pb__annotations)->name,
+	pb_set_str(&pb_need(&pb_need(&svc->spec, pb__service_spec)->annotations, pb__annotations)
+			    ->name,
 		   name);
 	return svc;
 }
@@ -192,27 +193,27 @@ static void list_of(const struct store *s, struct store_iter it, int by, const c
 	size_t n = 0, m = 0;
 
 	while ((t = store_next(&it))) {
-		bool in = by == 0 ? streq(t->service_id, service) :
-			  by == 1 ? streq(t->service_id, service) && t->slot == slot :
-			  by == 2 ? streq(t->node_id, node) :
-				    t->desired_state == desired;
+		bool in = by == 0   ? streq(t->service_id, service)
+			  : by == 1 ? streq(t->service_id, service) && t->slot == slot
+			  : by == 2 ? streq(t->node_id, node)
+				    : t->desired_state == desired;
 
 		n += in;
 		if (!in)
 			buf_printf(index, "stray %s;", t->id);
 	}
 	for (it = store_all(s, STORE_TASK); (t = store_next(&it));)
-		m += by == 0 ? streq(t->service_id, service) :
-		     by == 1 ? streq(t->service_id, service) && t->slot == slot :
-		     by == 2 ? streq(t->node_id, node) :
-			       t->desired_state == desired;
+		m += by == 0   ? streq(t->service_id, service)
+		     : by == 1 ? streq(t->service_id, service) && t->slot == slot
+		     : by == 2 ? streq(t->node_id, node)
+			       : t->desired_state == desired;
 	buf_printf(index, "%zu", n);
 	buf_printf(model, "%zu", m);
 }
 
 static void check_indexes(struct __test_metadata *_metadata, const struct store *s)
 {
-	static const Pb__TaskState states[] = {PB__TASK_STATE__READY, PB__TASK_STATE__RUNNING,
+	static const Pb__TaskState states[] = {PB__TASK_STATE__READY,	 PB__TASK_STATE__RUNNING,
 					       PB__TASK_STATE__SHUTDOWN, PB__TASK_STATE__REMOVE,
 					       PB__TASK_STATE__REJECTED, PB__TASK_STATE__ORPHANED};
 	struct buf a = BUF_INIT, b = BUF_INIT;
@@ -235,7 +236,7 @@ static void check_indexes(struct __test_metadata *_metadata, const struct store 
 
 static void random_step(struct rng *r, struct store_tx *tx)
 {
-	static const Pb__TaskState states[] = {PB__TASK_STATE__READY, PB__TASK_STATE__RUNNING,
+	static const Pb__TaskState states[] = {PB__TASK_STATE__READY,	 PB__TASK_STATE__RUNNING,
 					       PB__TASK_STATE__SHUTDOWN, PB__TASK_STATE__REMOVE,
 					       PB__TASK_STATE__REJECTED, PB__TASK_STATE__ORPHANED};
 	struct store *s = store_tx_store(tx);
@@ -411,7 +412,8 @@ TEST_F(store, fifty_thousand_tasks)
 			snprintf(id, sizeof(id), "t%d", j);
 			snprintf(service, sizeof(service), "s%d", j % 3);
 			snprintf(node, sizeof(node), "n%d", j % 1000);
-			ASSERT_EQ(0, store_tx_create(tx, new_task(id, service, j / 3 + 1, node), NULL));
+			ASSERT_EQ(0, store_tx_create(tx, new_task(id, service, j / 3 + 1, node),
+						     NULL));
 		}
 		ASSERT_TRUE(store_tx_full(tx));
 		store_tx_seal(tx);
@@ -419,7 +421,8 @@ TEST_F(store, fifty_thousand_tasks)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	EXPECT_EQ(50, store_n_tasks_of_node(self->s, "n7"));
-	for (struct store_iter it = store_tasks_of_slot(self->s, "s1", 1000, NULL); store_next(&it);)
+	for (struct store_iter it = store_tasks_of_slot(self->s, "s1", 1000, NULL);
+	     store_next(&it);)
 		per++;
 	EXPECT_EQ(1, per);
 	TH_LOG("50,000 tasks created in %ld ms",

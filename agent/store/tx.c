@@ -8,12 +8,12 @@ struct store_tx {
 	struct store *store;
 	uint64_t version;
 	int64_t now_ns;
-	bool raw;		/* apply what others stamped */
+	bool raw; /* apply what others stamped */
 	bool sealed;
 	struct change **changes;
 	size_t n, alloc;
-	size_t n_touched;	/* entries */
-	size_t size;		/* on the wire */
+	size_t n_touched; /* entries */
+	size_t size; /* on the wire */
 };
 
 static struct store_tx *tx_new(struct store *s)
@@ -109,7 +109,8 @@ static int name_is_free(struct store *s, enum store_kind kind, const struct entr
 	struct entry *other = key ? map_get(&s->names[kind], key) : NULL;
 
 	if (other && other != self)
-		return err_set(err, -EEXIST, "name conflicts with an existing object: %s %s already exists",
+		return err_set(err, -EEXIST,
+			       "name conflicts with an existing object: %s %s already exists",
 			       store_kind_name(kind), store_name(obj));
 	return 0;
 }
@@ -355,8 +356,8 @@ static int apply_action(struct store_tx *tx, const Pb__StoreAction *a, struct er
 	const void *obj = a->node;
 	enum store_action action;
 
-	if (a->action < 1 || a->action > 3 || (int)a->target_case < 2 || kind >= STORE_KINDS || !obj ||
-	    str_empty(store_id(obj)))
+	if (a->action < 1 || a->action > 3 || (int)a->target_case < 2 || kind >= STORE_KINDS ||
+	    !obj || str_empty(store_id(obj)))
 		return err_set(err, -EBADMSG, "a raft entry holds an unknown store action");
 	action = actions[a->action];
 	return tx_stage(tx, kind, store_id(obj), action,
@@ -365,7 +366,8 @@ static int apply_action(struct store_tx *tx, const Pb__StoreAction *a, struct er
 
 int store_apply(struct store *s, const void *data, size_t size, struct err *err)
 {
-	_cleanup_pb_ Pb__InternalRaftRequest *req = pb_unpack(pb__internal_raft_request, data, size);
+	_cleanup_pb_ Pb__InternalRaftRequest *req =
+		pb_unpack(pb__internal_raft_request, data, size);
 	struct store_tx *tx;
 	int rc;
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-	HTTP1_HEAD_MAX = 64 << 10,	/* bytes of request line and headers */
+	HTTP1_HEAD_MAX = 64 << 10, /* bytes of request line and headers */
 	HTTP1_HEADERS_MAX = 100,
 };
 
@@ -27,15 +27,15 @@ struct http1_header {
 
 struct http1_head {
 	struct http1_str method, target;
-	int minor;			/* HTTP/1.minor */
+	int minor; /* HTTP/1.minor */
 	struct http1_header headers[HTTP1_HEADERS_MAX];
 	size_t n_headers;
 	/* derived */
-	bool chunked;			/* Transfer-Encoding: chunked */
+	bool chunked; /* Transfer-Encoding: chunked */
 	bool has_length;
 	uint64_t content_length;
 	bool keep_alive;
-	bool upgrade;			/* Connection: upgrade with an Upgrade header */
+	bool upgrade; /* Connection: upgrade with an Upgrade header */
 	bool expect_continue;
 };
 
@@ -51,8 +51,8 @@ const struct http1_str *http1_header(const struct http1_head *head, const char *
 /* A decoder of chunked bodies; zero-initialise. */
 struct http1_chunks {
 	int state;
-	uint64_t left;		/* of the current chunk */
-	size_t line;		/* bytes of the current size line or trailer */
+	uint64_t left; /* of the current chunk */
+	size_t line; /* bytes of the current size line or trailer */
 	bool done;
 };
 

@@ -8,7 +8,7 @@ TEST(requests)
 {
 	static const struct {
 		const char *text;
-		int rc;	/* 0: needs more, 1: whole */
+		int rc; /* 0: needs more, 1: whole */
 	} cases[] = {
 		{"GET / HTTP/1.1\r\nHost: d\r\n\r\n", 1},
 		{"\r\nGET / HTTP/1.0\n\n", 1},
@@ -23,7 +23,8 @@ TEST(requests)
 		{"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", -400},
 		{"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", -400},
 		{"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", -400},
-		{"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -400},
+		{"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+		 -400},
 		{"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", -501},
 		{"POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n", 1},
 	};
@@ -33,14 +34,15 @@ TEST(requests)
 		int want = cases[i].rc == 1 ? (int)strlen(cases[i].text) : cases[i].rc;
 
 		ASSERT_EQ(want, http1_parse_request(cases[i].text, strlen(cases[i].text), &h))
-			TH_LOG("case %zu", i);
+		TH_LOG("case %zu", i);
 	}
 }
 
 TEST(what_is_derived)
 {
-	static const char text[] = "POST /a?b=c HTTP/1.1\r\nHost: d\r\nConnection: Upgrade, close\r\n"
-				   "Upgrade: tcp\r\nExpect: 100-continue\r\nContent-Length:  12 \r\n\r\n";
+	static const char text[] =
+		"POST /a?b=c HTTP/1.1\r\nHost: d\r\nConnection: Upgrade, close\r\n"
+		"Upgrade: tcp\r\nExpect: 100-continue\r\nContent-Length:  12 \r\n\r\n";
 	struct http1_head h;
 
 	ASSERT_LT(0, http1_parse_request(text, sizeof(text) - 1, &h));
@@ -87,7 +89,8 @@ static int decode(const char *text, size_t step, struct buf *out)
 
 TEST(chunks_in_any_pieces)
 {
-	static const char text[] = "5;ext=1\r\nhello\r\n1\r\n \r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nrest";
+	static const char text[] =
+		"5;ext=1\r\nhello\r\n1\r\n \r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nrest";
 
 	for (size_t step = 1; step < sizeof(text); step++) {
 		struct buf out = BUF_INIT;
@@ -100,7 +103,8 @@ TEST(chunks_in_any_pieces)
 
 TEST(malformed_chunks)
 {
-	static const char *const bad[] = {"x\r\n", "\r\n", "5\r\nhelloX", "fffffffffffffffff\r\n", "1\r\nab\r\n"};
+	static const char *const bad[] = {"x\r\n", "\r\n", "5\r\nhelloX", "fffffffffffffffff\r\n",
+					  "1\r\nab\r\n"};
 	struct buf out = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

@@ -24,7 +24,7 @@ void pb_freep(void *msg)
 
 /* Where a copy's memory comes from: one block that is consumed from the front, or malloc. */
 struct space {
-	char *next;	/* NULL: malloc for each */
+	char *next; /* NULL: malloc for each */
 };
 
 static size_t align8(size_t n)
@@ -163,11 +163,12 @@ static ProtobufCMessage *copy_message(const ProtobufCMessage *src, struct space 
 	}
 	msg->unknown_fields = NULL;
 	if (msg->n_unknown_fields)
-		msg->unknown_fields = space_dup(sp, src->unknown_fields,
-						msg->n_unknown_fields * sizeof(*src->unknown_fields));
+		msg->unknown_fields =
+			space_dup(sp, src->unknown_fields,
+				  msg->n_unknown_fields * sizeof(*src->unknown_fields));
 	for (unsigned int i = 0; i < msg->n_unknown_fields; i++)
-		msg->unknown_fields[i].data = space_dup(sp, src->unknown_fields[i].data,
-							src->unknown_fields[i].len);
+		msg->unknown_fields[i].data =
+			space_dup(sp, src->unknown_fields[i].data, src->unknown_fields[i].len);
 	return msg;
 }
 
@@ -309,7 +310,8 @@ static int64_t ns_of(int64_t seconds, int32_t nanos)
 {
 	int64_t ns;
 
-	if (__builtin_mul_overflow(seconds, NS_PER_S, &ns) || __builtin_add_overflow(ns, nanos, &ns))
+	if (__builtin_mul_overflow(seconds, NS_PER_S, &ns) ||
+	    __builtin_add_overflow(ns, nanos, &ns))
 		return seconds < 0 ? INT64_MIN : INT64_MAX;
 	return ns;
 }

@@ -29,5 +29,5 @@ enum sw_reason {
 #define X(name, text) SW_##name,
 	SW_REASONS(X)
 #undef X
-	SW_REASON_COUNT,
+		SW_REASON_COUNT,
 };
