@@ -86,7 +86,7 @@ _listens_udp() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
 ask() { in_ns "$1" socat -T5 - "TCP:$2:$3,connect-timeout=5${4:+,$4}" < /dev/null; }
 # usage: ask_udp FROM ADDRESS PORT BYTES
 ask_udp() {
-	head -c "$4" /dev/zero | in_ns "$1" socat -b 65000 -t3 -T3 - "UDP:$2:$3" | tr '\n' ' '
+	head -c "$4" /dev/zero | in_ns "$1" socat -b 65000 -t5 -T5 - "UDP:$2:$3" | tr '\n' ' '
 }
 # usage: bulk FROM ADDRESS BYTES
 bulk() { head -c "$3" /dev/zero | in_ns "$1" timeout 60 socat -t30 - "TCP:$2:9000"; }
