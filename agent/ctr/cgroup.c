@@ -16,7 +16,12 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
-enum { CGROUP2_MAGIC = 0x63677270 };
+enum {
+	CGROUP2_MAGIC = 0x63677270,
+	/* for a hierarchy whose last user is just leaving */
+	HOLD_TRIES = 50,
+	HOLD_DELAY_NS = 10000000,
+};
 
 bool cgroup_is_v2(void)
 {
@@ -54,9 +59,12 @@ int cgroup_prepare(int held[CGROUP_HELD_MAX])
 	_cleanup_buf_ struct buf unified = BUF_INIT, all = BUF_INIT;
 	int n = 0;
 
-	if (cgroup_is_v2() ||
-	    file_read(CGROUP_ROOT "/unified/cgroup.controllers", 4096, &unified, NULL) ||
-	    file_read("/proc/cgroups", 65536, &all, NULL))
+	/*
+	 * In this order: a hierarchy that another agent's end takes away in between is then still
+	 * seen as one, or on the unified hierarchy already, and not as neither.
+	 */
+	if (cgroup_is_v2() || file_read("/proc/cgroups", 65536, &all, NULL) ||
+	    file_read(CGROUP_ROOT "/unified/cgroup.controllers", 4096, &unified, NULL))
 		return 0;
 	for (char *save, *line = strtok_r(all.data, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
@@ -69,6 +77,10 @@ int cgroup_prepare(int held[CGROUP_HELD_MAX])
 		    !is_to_be_held(name, hierarchy, unified.data))
 			continue;
 		fd = hold_controller(name);
+		for (int tries = 0; fd < 0 && tries < HOLD_TRIES; tries++) {
+			nanosleep(&(struct timespec){.tv_nsec = HOLD_DELAY_NS}, NULL);
+			fd = hold_controller(name);
+		}
 		if (fd >= 0)
 			held[n++] = fd;
 	}
