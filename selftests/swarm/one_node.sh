@@ -29,7 +29,7 @@ check "it answers the node itself" in_ns n1 curl -sf -m 5 "http://$ip:8080/cgi-b
 check "also at 127.0.0.1" in_ns n1 curl -sf -m 5 http://127.0.0.1:8080/cgi-bin/id
 
 load_start 8080 n1
-docker service scale -d infinite_service=50 > /dev/null
+check "scale to 50" docker service scale -d infinite_service=50
 agent_stop n1 KILL
 agent_start n1
 check "killed in the middle of scaling, 50 tasks run" wait_for 90 tasks_run n1 infinite_service 50
