@@ -13,6 +13,7 @@
 
 LAB=${LAB:?}		# folder of this lab's state; created by lab_up
 BUILD=${BUILD:-$PWD/build}
+SLOW=${SLOW:-1}		# how many times slower this machine is than what the time-outs are meant for
 LAB_TIMEOUT=${LAB_TIMEOUT:-30}	# seconds that any condition is waited for
 
 lab_die() {
@@ -20,9 +21,9 @@ lab_die() {
 	return 1
 }
 
-# Wait until a command succeeds. usage: wait_for SECONDS COMMAND…
+# Wait until a command succeeds. usage: wait_for SECONDS COMMAND…   SECONDS are those of a fast machine
 wait_for() {
-	local deadline=$(($(date +%s%N) + $1 * 1000000000))
+	local deadline=$(($(date +%s%N) + $1 * SLOW * 1000000000))
 	shift
 	until "$@" > /dev/null 2>&1; do
 		[ "$(date +%s%N)" -lt $deadline ] || return 1

@@ -58,7 +58,7 @@ reachable_managers() { d "$1" node ls --format '{{.ManagerStatus}}' | grep -cE '
 managers_are() { [ "$(reachable_managers "$1")" = "$2" ]; } # AT COUNT
 no_containers() { [ -z "$(d "$1" ps -aq)" ]; }
 # An answer of the published web service. usage: web_answers NODE PORT
-web_answers() { in_ns client curl -sf -m 5 "http://$(node_ip "$1"):$2/cgi-bin/id"; }
+web_answers() { in_ns client curl -sf -m $((5 * SLOW)) "http://$(node_ip "$1"):$2/cgi-bin/id"; }
 
 # Requests in the background at a steady rate, 200 a second unless LOAD_RATE says otherwise, to each
 # node in turn. usage: load_start PORT NODE…
