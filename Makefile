@@ -97,7 +97,7 @@ $B/gen/wire/%.pb-c.c $B/gen/wire/%.pb-c.h &: agent/wire/%.proto
 	protoc-c --c_out=$B/gen/wire -Iagent/wire -I/usr/include $<
 
 # One description of the instructions for all kernels from 6.1 on (cpu v3).
-$B/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/swarm/*.h)
+$B/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/swarm/*.h include/swarm/path/*.h)
 	@mkdir -p $(@D)
 	$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude \
 		-Iinclude/uapi -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@.tmp $<

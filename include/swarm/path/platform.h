@@ -2,8 +2,10 @@
 /*
  * What the packets' path asks of the platform that it runs on. The path is the other headers of
  * this folder, written once; it is compiled with bpf/platform.h into the BPF programs and with
- * kmod/platform.h into the module. A platform header defines what it needs, includes this one and
- * then defines every function below.
+ * kmod/platform.h into the module. A platform header includes what has the names of protocols
+ * (ETH_*, IPPROTO_*, ICMP_*, IP_MF, IP_OFFSET, PACKET_HOST, struct iphdr, tcphdr, udphdr), defines
+ * INLINE, ACT_PASS, ACT_DROP, READ_ONCE(), WRITE_ONCE() and struct route, includes this header and
+ * then defines every function below. Packets enter by entry.h.
  *
  * - A packet is a struct sk_buff *, which the BPF platform renames to its __sk_buff. Besides these
  *   functions the path reads len, protocol and pkt_type only. Offsets count from the Ethernet
@@ -86,10 +88,14 @@ INLINE __u32 now_s(void);
 
 /* Count a packet that leaves the path, as it leaves it. */
 INLINE void count(const struct sk_buff *skb, __u32 reason);
-/* A flow was made, a packet was dropped: to those who listen, if any. */
-INLINE void note_flow(const struct sk_buff *skb, const struct sw_flow_key *key,
-		      const struct sw_flow *flow);
-INLINE void note_drop(const struct sk_buff *skb, __u32 reason);
+/*
+ * A flow was made, a packet was dropped: to those who listen, if any. set may be NULL, and so may
+ * be the key of a packet that was not understood.
+ */
+INLINE void note_flow(const struct sk_buff *skb, const struct sw_settings *set,
+		      const struct sw_flow_key *key, const struct sw_flow *flow);
+INLINE void note_drop(const struct sk_buff *skb, const struct sw_settings *set,
+		      const struct sw_flow_key *key, __u32 reason);
 
 /* struct route is the platform's; it has at least __u32 mtu, set with ROUTE_TOO_BIG. */
 struct route;

@@ -2,8 +2,8 @@
 /* Packets that are turned around and sent back: ARP, echo, "fragmentation needed". */
 #pragma once
 
-#include "rewrite.h"
-#include "verdict.h"
+#include "swarm/path/rewrite.h"
+#include "swarm/path/verdict.h"
 
 struct arp {
 	__be16 hrd, pro;
@@ -19,27 +19,28 @@ struct arp {
  * Back to where it came from. The loopback has no other side: what comes from there goes in there,
  * with its MACs, all zero.
  */
-INLINE struct verdict turn_around(struct __sk_buff *skb, __u32 lo_ifindex)
+INLINE struct verdict turn_around(struct sk_buff *skb, __u32 lo_ifindex)
 {
 	__u8 mac[12], back[12];
 
-	if (bpf_skb_load_bytes(skb, 0, mac, 12))
+	if (buf_load(skb, 0, mac, 12))
 		return DROP(MALFORMED);
 	__builtin_memcpy(back, mac + 6, 6);
 	__builtin_memcpy(back + 6, mac, 6);
-	if (bpf_skb_store_bytes(skb, 0, back, 12, 0))
+	if (buf_store(skb, 0, back, 12))
 		return DROP(REWRITE);
-	return VERDICT(ANSWERED,
-		       bpf_redirect(skb->ifindex, skb->ifindex == lo_ifindex ? BPF_F_INGRESS : 0));
+	if (buf_ifindex(skb) == lo_ifindex)
+		return VERDICT(ANSWERED, send_in(skb, lo_ifindex));
+	return VERDICT(ANSWERED, send_out(skb, buf_ifindex(skb)));
 }
 
-INLINE struct verdict answer_arp(struct __sk_buff *skb, const struct sw_link *link)
+INLINE struct verdict answer_arp(struct sk_buff *skb, const struct sw_link *link)
 {
 	struct sw_endpoint_key k = {.vni = link->vni};
 	struct sw_endpoint *e;
 	struct arp a;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &a, sizeof(a)))
+	if (buf_load(skb, ETH_HLEN, &a, sizeof(a)))
 		return DROP(MALFORMED);
 	if (a.op != sw_htons(1) || a.hrd != sw_htons(1) || a.pro != sw_htons(ETH_P_IP) ||
 	    a.hln != 6 || a.pln != 4)
@@ -49,7 +50,7 @@ INLINE struct verdict answer_arp(struct __sk_buff *skb, const struct sw_link *li
 	if (a.tpa == link->addr.w[3])
 		return DROP(NO_ENDPOINT);
 	sw_addr_set4(&k.addr, a.tpa);
-	e = bpf_map_lookup_elem(&endpoints, &k);
+	e = find_endpoint(skb, &k);
 	if (!e)
 		return DROP(NO_ENDPOINT);
 	__builtin_memcpy(a.tha, a.sha, 6);
@@ -57,21 +58,20 @@ INLINE struct verdict answer_arp(struct __sk_buff *skb, const struct sw_link *li
 	a.tpa = a.spa;
 	a.spa = k.addr.w[3];
 	a.op = sw_htons(2);
-	if (bpf_skb_store_bytes(skb, ETH_HLEN, &a, sizeof(a), 0) ||
-	    bpf_skb_store_bytes(skb, 0, a.sha, 6, 0))
+	if (buf_store(skb, ETH_HLEN, &a, sizeof(a)) || buf_store(skb, 0, a.sha, 6))
 		return DROP(REWRITE);
 	return turn_around(skb, 0);
 }
 
 /* Gateways and VIPs answer themselves: there is nobody behind them who would. */
-INLINE struct verdict answer_echo(struct __sk_buff *skb, struct pkt *p)
+INLINE struct verdict answer_echo(struct sk_buff *skb, struct pkt *p)
 {
 	struct target t = {.saddr = p->daddr, .daddr = p->saddr};
-	__u16 old = ICMP_ECHO, new = ICMP_ECHOREPLY;
-	__u32 icmp = l4_offset(p);
+	struct icmp_head old = {.type = ICMP_ECHO}, to = {.type = ICMP_ECHOREPLY};
+	__u32 icmp = l4_offset(p), diff = csum_diff((__be32 *)&old, 4, (__be32 *)&to, 4, 0);
 
-	if (rewrite(skb, p, &t) || bpf_l4_csum_replace(skb, icmp + CSUM_OFFSET_ICMP, old, new, 2) ||
-	    bpf_skb_store_bytes(skb, icmp, &new, 1, 0))
+	if (rewrite(skb, p, &t) || buf_csum_l4(skb, icmp + CSUM_OFFSET_ICMP, diff, 0) ||
+	    buf_store(skb, icmp, &to.type, 1))
 		return DROP(REWRITE);
 	return turn_around(skb, 0);
 }
@@ -82,23 +82,21 @@ INLINE struct verdict answer_echo(struct __sk_buff *skb, struct pkt *p)
  * "Fragmentation needed" to the sender, from addr (RFC 1191). Without it, connections whose
  * packets do not fit would hang.
  */
-INLINE struct verdict answer_too_big(struct __sk_buff *skb, struct pkt *p, __u32 mtu, __be32 addr,
+INLINE struct verdict answer_too_big(struct sk_buff *skb, struct pkt *p, __u32 mtu, __be32 addr,
 				     __u32 lo_ifindex)
 {
 	struct {
 		struct iphdr ip;
-		struct icmphdr icmp;
+		struct icmp_head icmp;
 	} h = {};
-	__u32 embedded[PTB_EMBEDDED / 4];
-	struct verdict v;
+	__be32 embedded[PTB_EMBEDDED / 4];
 	__u32 sum;
 
 	if (p->ihl != sizeof(struct iphdr) || p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT) ||
 	    mtu < 68 || !addr)
 		return DROP(TOO_BIG);
-	if (bpf_skb_change_tail(skb, L3 + PTB_EMBEDDED, 0) ||
-	    bpf_skb_load_bytes(skb, L3, embedded, sizeof(embedded)) ||
-	    bpf_skb_adjust_room(skb, sizeof(h), BPF_ADJ_ROOM_MAC, 0))
+	if (buf_cut(skb, L3 + PTB_EMBEDDED) || buf_load(skb, L3, embedded, sizeof(embedded)) ||
+	    buf_insert(skb, sizeof(h)))
 		return DROP(TOO_BIG);
 	h.ip.version = 4;
 	h.ip.ihl = 5;
@@ -107,15 +105,15 @@ INLINE struct verdict answer_too_big(struct __sk_buff *skb, struct pkt *p, __u32
 	h.ip.protocol = IPPROTO_ICMP;
 	h.ip.saddr = addr;
 	h.ip.daddr = p->saddr;
-	h.ip.check = sw_csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&h.ip, sizeof(h.ip), 0));
+	sum = csum_diff(NULL, 0, (__be32 *)&h.ip, sizeof(h.ip), 0);
+	h.ip.check = (SW_FORCE __sum16)sw_csum_fold(sum);
 	h.icmp.type = ICMP_DEST_UNREACH;
 	h.icmp.code = ICMP_FRAG_NEEDED;
 	h.icmp.mtu = sw_htons(mtu);
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&h.icmp, sizeof(h.icmp), 0);
-	sum = bpf_csum_diff(NULL, 0, embedded, sizeof(embedded), sum);
-	h.icmp.checksum = sw_csum_fold(sum);
-	if (bpf_skb_store_bytes(skb, L3, &h, sizeof(h), 0))
+	sum = csum_diff(NULL, 0, (__be32 *)&h.icmp, sizeof(h.icmp), 0);
+	sum = csum_diff(NULL, 0, embedded, sizeof(embedded), sum);
+	h.icmp.check = (SW_FORCE __sum16)sw_csum_fold(sum);
+	if (buf_store(skb, L3, &h, sizeof(h)))
 		return DROP(REWRITE);
-	v = turn_around(skb, lo_ifindex);
-	return v;
+	return turn_around(skb, lo_ifindex);
 }

@@ -2,12 +2,11 @@
 /* Containers among themselves, VIPs, and replies. */
 #pragma once
 
-#include "ingress.h"
+#include "swarm/path/ingress.h"
 
 /* Give the packet to whoever has the endpoint. */
-INLINE struct verdict to_endpoint(struct __sk_buff *skb, struct pkt *p,
-				  const struct sw_settings *set, const struct sw_endpoint *e,
-				  __u32 vni, __be32 error_addr)
+INLINE struct verdict to_endpoint(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+				  const struct sw_endpoint *e, __u32 vni, __be32 error_addr)
 {
 	struct tunnel tun = {.vni = vni, .node = e->node.w[3]};
 
@@ -19,12 +18,12 @@ INLINE struct verdict to_endpoint(struct __sk_buff *skb, struct pkt *p,
 }
 
 /* A packet whose flow was found among the replies. */
-INLINE struct verdict reply(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+INLINE struct verdict reply(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 			    struct sw_flow *f, __u32 vni)
 {
 	struct tunnel tun = {.vni = vni, .node = f->via.w[3]};
 	__be32 backend = p->key.src.w[3];
-	__u32 state = f->state;
+	__u32 state = READ_ONCE(f->state);
 	struct target t;
 
 	touch(f, p, SW_FLOW_FIN_REPLY);
@@ -32,7 +31,7 @@ INLINE struct verdict reply(struct __sk_buff *skb, struct pkt *p, const struct s
 	if (rewrite(skb, p, &t))
 		return DROP(REWRITE);
 	if (state & SW_FLOW_IN_NETWORK) {
-		struct sw_endpoint *e = endpoint4(vni, t.daddr);
+		struct sw_endpoint *e = endpoint4(skb, vni, t.daddr);
 
 		if (!e || e->kind != SW_ENDPOINT)
 			return DROP(NO_ENDPOINT);
@@ -46,15 +45,15 @@ INLINE struct verdict reply(struct __sk_buff *skb, struct pkt *p, const struct s
 }
 
 /* To an endpoint of this node: replies to a VIP's client are turned back first. */
-INLINE struct verdict arrive(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+INLINE struct verdict arrive(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 			     const struct sw_endpoint *e)
 {
 	struct sw_flow *f;
 	struct target t;
 
-	if (e->translated && p->flags & PKT_PORTS) {
-		f = find_flow(p, SW_FLOW_REPLY);
-		if (f && f->state & SW_FLOW_IN_NETWORK) {
+	if (READ_ONCE(e->translated) && p->flags & PKT_PORTS) {
+		f = flow_of(skb, p, SW_FLOW_REPLY);
+		if (f && READ_ONCE(f->state) & SW_FLOW_IN_NETWORK) {
 			touch(f, p, SW_FLOW_FIN_REPLY);
 			target_of_flow(&t, f);
 			if (rewrite(skb, p, &t))
@@ -65,7 +64,7 @@ INLINE struct verdict arrive(struct __sk_buff *skb, struct pkt *p, const struct 
 }
 
 /* From a container to a VIP. */
-INLINE struct verdict to_vip(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+INLINE struct verdict to_vip(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 			     const struct sw_endpoint *vip)
 {
 	struct sw_flow n = {}, *f;
@@ -76,26 +75,26 @@ INLINE struct verdict to_vip(struct __sk_buff *skb, struct pkt *p, const struct 
 
 	if (!(p->flags & PKT_PORTS))
 		return DROP(NO_FLOW);
-	f = find_flow(p, SW_FLOW_VIP);
+	f = flow_of(skb, p, SW_FLOW_VIP);
 	if (f && !is_over(f, p))
-		e = backend_of(f, vni);
+		e = backend_of(skb, f, vni);
 	if (e) {
 		touch(f, p, SW_FLOW_FIN);
 		target_of_flow(&t, f);
 	} else {
 		if (p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT))
 			return DROP(NO_FLOW);
-		e = choose(p, &vip->lb, vni, &addr);
+		e = choose(skb, p, &vip->lb, vni, &addr);
 		if (!e || e->kind != SW_ENDPOINT)
 			return DROP(NO_BACKEND);
 		target_same(&t, p);
 		t.daddr = addr.w[3];
 		if (t.daddr == t.saddr)
-			t.saddr = self_address(vni);
+			t.saddr = self_address(skb, vni);
 		n.gen = e->gen;
 		n.seen_s = now_s();
 		n.state = SW_FLOW_IN_NETWORK;
-		if (remember_reply(p, vni, &t, &n, 0))
+		if (remember_reply(skb, p, vni, &t, &n, 0))
 			return DROP(FLOW_CLASH);
 		sw_addr_set4(&n.src, t.saddr);
 		n.dst = addr;
@@ -103,10 +102,10 @@ INLINE struct verdict to_vip(struct __sk_buff *skb, struct pkt *p, const struct 
 		n.dport = t.dport;
 		n.state = 0;
 		p->key.dir = SW_FLOW_VIP;
-		bpf_map_update_elem(&flows, &p->key, &n, BPF_ANY);
-		client = endpoint4(vni, p->saddr);
-		if (client && !client->translated)
-			client->translated = 1;
+		put_flow(skb, &p->key, &n, 0);
+		client = endpoint4(skb, vni, p->saddr);
+		if (client && !READ_ONCE(client->translated))
+			WRITE_ONCE(client->translated, 1);
 	}
 	if (rewrite(skb, p, &t))
 		return DROP(REWRITE);
@@ -114,7 +113,7 @@ INLINE struct verdict to_vip(struct __sk_buff *skb, struct pkt *p, const struct 
 }
 
 /* Everything that a container of this node sends. */
-INLINE struct verdict from_container(struct __sk_buff *skb, struct pkt *p,
+INLINE struct verdict from_container(struct sk_buff *skb, struct pkt *p,
 				     const struct sw_settings *set, const struct sw_link *link)
 {
 	struct sw_endpoint *e;
@@ -124,13 +123,13 @@ INLINE struct verdict from_container(struct __sk_buff *skb, struct pkt *p,
 		return DROP(MALFORMED);
 	if (p->saddr != link->addr.w[3])
 		return DROP(SPOOFED);
-	remember_fragment(p);
+	remember_fragment(skb, p);
 	if (link->flags & SW_LINK_INGRESS && p->flags & PKT_PORTS) {
-		f = find_flow(p, SW_FLOW_REPLY);
+		f = flow_of(skb, p, SW_FLOW_REPLY);
 		if (f)
 			return reply(skb, p, set, f, link->vni);
 	}
-	e = endpoint4(link->vni, p->daddr);
+	e = endpoint4(skb, link->vni, p->daddr);
 	if (!e)
 		return DROP(NO_ENDPOINT);
 	if (e->kind == SW_ENDPOINT) {
@@ -142,7 +141,7 @@ INLINE struct verdict from_container(struct __sk_buff *skb, struct pkt *p,
 		return answer_echo(skb, p);
 	if (e->kind == SW_ENDPOINT_VIP)
 		return to_vip(skb, p, set, e);
-	f = find_flow(p, SW_FLOW_REPLY);
+	f = flow_of(skb, p, SW_FLOW_REPLY);
 	if (f)
 		return reply(skb, p, set, f, link->vni);
 	return DROP(NO_ENDPOINT);
@@ -152,10 +151,10 @@ INLINE struct verdict from_container(struct __sk_buff *skb, struct pkt *p,
  * A frame that another node has sent, its outer headers gone; via is that node. In an ingress
  * network the frame's destination names who it is for.
  */
-INLINE struct verdict from_node(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+INLINE struct verdict from_node(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 				__u32 vni, const __u8 dst[6], const __u8 src[6], __be32 via)
 {
-	struct sw_network *net = bpf_map_lookup_elem(&networks, &vni);
+	struct sw_network *net = find_network(skb, vni);
 	__be32 named = sw_mac4_addr(dst);
 	struct sw_port_key pk = {};
 	struct sw_endpoint *e;
@@ -167,10 +166,10 @@ INLINE struct verdict from_node(struct __sk_buff *skb, struct pkt *p, const stru
 		return DROP(NO_NETWORK);
 	if (parse_ip(skb, p, vni))
 		return DROP(MALFORMED);
-	remember_fragment(p);
+	remember_fragment(skb, p);
 	if (net->flags & SW_NETWORK_INGRESS && named == set->vtep.w[3]) {
 		if (dst[1] == SW_MAC_ENTRY) {
-			f = find_flow(p, SW_FLOW_REPLY);
+			f = flow_of(skb, p, SW_FLOW_REPLY);
 			if (f) {
 				target_of_flow(&t, f);
 				if (rewrite(skb, p, &t))
@@ -180,20 +179,20 @@ INLINE struct verdict from_node(struct __sk_buff *skb, struct pkt *p, const stru
 		return to_client(skb, p, set, 0);
 	}
 	if (net->flags & SW_NETWORK_INGRESS && named != p->daddr) {
-		e = endpoint4(vni, named);
+		e = endpoint4(skb, vni, named);
 		if (!e || e->kind != SW_ENDPOINT || !e->ifindex)
 			return DROP(NO_ENDPOINT);
 		if (!(p->flags & PKT_PORTS))
 			return DROP(NO_FLOW);
 		pk.port = p->key.dport;
 		pk.proto = p->key.proto;
-		port = bpf_map_lookup_elem(&ports, &pk);
+		port = find_port(skb, &pk);
 		if (!port || port->vni != vni)
 			return DROP(NO_ENDPOINT);
 		return to_backend(skb, p, set, e, vni, named, port->target, via,
 				  src[1] == SW_MAC_ENTRY ? SW_FLOW_TO_NODE : 0);
 	}
-	e = endpoint4(vni, p->daddr);
+	e = endpoint4(skb, vni, p->daddr);
 	if (!e || e->kind != SW_ENDPOINT || !e->ifindex)
 		return DROP(NO_ENDPOINT);
 	return arrive(skb, p, set, e);

@@ -5,34 +5,15 @@
  */
 #pragma once
 
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/tcp.h>
-#include <linux/udp.h>
+#include "swarm/path/platform.h"
 
-#include "maps.h"
+#define L3 ETH_HLEN
 
-/* <linux/icmp.h> pulls in libc's sockets, which have no BPF target. Source: RFC 792. */
-#define ICMP_ECHOREPLY 0
-#define ICMP_DEST_UNREACH 3
-#define ICMP_SOURCE_QUENCH 4
-#define ICMP_ECHO 8
-#define ICMP_TIME_EXCEEDED 11
-#define ICMP_PARAMETERPROB 12
-#define ICMP_FRAG_NEEDED 4
-
-struct icmphdr {
+struct icmp_head {
 	__u8 type, code;
-	__u16 checksum;
+	__sum16 check;
 	__be16 unused, mtu;
 };
-
-#define INLINE static __always_inline
-#define L3 ETH_HLEN
-#define IP_DF 0x4000
-#define IP_MF 0x2000
-#define IP_OFFSET 0x1fff
 
 enum pkt_flags {
 	PKT_FIRST_FRAGMENT = 1 << 0,
@@ -76,7 +57,7 @@ INLINE void fragment_key(const struct pkt *p, struct sw_fragment_key *k)
 }
 
 /* The first fragment's ports, for those that follow. */
-INLINE void remember_fragment(const struct pkt *p)
+INLINE void remember_fragment(const struct sk_buff *skb, const struct pkt *p)
 {
 	struct sw_fragment_key k;
 	struct sw_fragment v = {.sport = p->key.sport, .dport = p->key.dport};
@@ -84,16 +65,16 @@ INLINE void remember_fragment(const struct pkt *p)
 	if (!(p->flags & PKT_FIRST_FRAGMENT))
 		return;
 	fragment_key(p, &k);
-	bpf_map_update_elem(&fragments, &k, &v, BPF_ANY);
+	put_fragment(skb, &k, &v);
 }
 
-INLINE void recall_fragment(struct pkt *p)
+INLINE void recall_fragment(const struct sk_buff *skb, struct pkt *p)
 {
 	struct sw_fragment_key k;
 	struct sw_fragment *v;
 
 	fragment_key(p, &k);
-	v = bpf_map_lookup_elem(&fragments, &k);
+	v = find_fragment(skb, &k);
 	if (!v)
 		return;
 	p->key.sport = v->sport;
@@ -102,13 +83,13 @@ INLINE void recall_fragment(struct pkt *p)
 }
 
 /* The packet that an ICMP error is about. */
-INLINE int parse_embedded(struct __sk_buff *skb, struct pkt *p)
+INLINE int parse_embedded(const struct sk_buff *skb, struct pkt *p)
 {
-	__u32 off = l4_offset(p) + sizeof(struct icmphdr);
+	__u32 off = l4_offset(p) + sizeof(struct icmp_head);
 	struct iphdr ip;
 	__be16 port[2] = {0, 0};
 
-	if (bpf_skb_load_bytes(skb, off, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+	if (buf_load(skb, off, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
 		return -1;
 	p->embedded_ihl = ip.ihl * 4;
 	p->key.proto = ip.protocol;
@@ -119,18 +100,18 @@ INLINE int parse_embedded(struct __sk_buff *skb, struct pkt *p)
 		return 0;
 	if (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP && ip.protocol != IPPROTO_SCTP)
 		return 0;
-	if (bpf_skb_load_bytes(skb, off + p->embedded_ihl, port, sizeof(port)))
+	if (buf_load(skb, off + p->embedded_ihl, port, sizeof(port)))
 		return -1;
 	p->key.sport = port[1];
 	p->key.dport = port[0];
 	return 0;
 }
 
-INLINE int parse_icmp(struct __sk_buff *skb, struct pkt *p)
+INLINE int parse_icmp(const struct sk_buff *skb, struct pkt *p)
 {
 	__u8 type;
 
-	if (bpf_skb_load_bytes(skb, l4_offset(p), &type, 1))
+	if (buf_load(skb, l4_offset(p), &type, 1))
 		return -1;
 	switch (type) {
 	case ICMP_DEST_UNREACH:
@@ -144,21 +125,21 @@ INLINE int parse_icmp(struct __sk_buff *skb, struct pkt *p)
 	return 0;
 }
 
-INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
+INLINE int parse_l4(const struct sk_buff *skb, struct pkt *p)
 {
 	struct {
 		__be16 sport, dport;
 		__u32 seq, ack;
 		__u8 doff, flags;
 	} tcp;
-	__u32 header = 8;
+	__u32 header = 8, gso_size = buf_gso_size(skb);
 
 	if (p->proto == IPPROTO_ICMP) {
 		p->flags |= PKT_PORTS;
 		return parse_icmp(skb, p);
 	}
 	if (p->proto == IPPROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, l4_offset(p), &tcp, 14))
+		if (buf_load(skb, l4_offset(p), &tcp, 14))
 			return -1;
 		header = (tcp.doff >> 4) * 4;
 		if (tcp.flags & 0x01)
@@ -168,7 +149,7 @@ INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
 		if ((tcp.flags & 0x12) == 0x02)
 			p->flags |= PKT_SYN;
 	} else if (p->proto == IPPROTO_UDP || p->proto == IPPROTO_SCTP) {
-		if (bpf_skb_load_bytes(skb, l4_offset(p), &tcp, 4))
+		if (buf_load(skb, l4_offset(p), &tcp, 4))
 			return -1;
 	} else {
 		p->flags |= PKT_PORTS;
@@ -177,26 +158,26 @@ INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
 	p->key.sport = tcp.sport;
 	p->key.dport = tcp.dport;
 	p->flags |= PKT_PORTS;
-	if (skb->gso_size)
-		p->len = p->ihl + header + skb->gso_size;
+	if (gso_size)
+		p->len = p->ihl + header + gso_size;
 	return 0;
 }
 
 /* 0, or -1: malformed. vni is that of the network the packet is seen in, 0 outside of any. */
-INLINE int parse_ip(struct __sk_buff *skb, struct pkt *p, __u32 vni)
+INLINE int parse_ip(const struct sk_buff *skb, struct pkt *p, __u32 vni)
 {
 	struct iphdr ip;
 	__u16 frag;
 
 	__builtin_memset(p, 0, sizeof(*p));
-	if (bpf_skb_load_bytes(skb, L3, &ip, sizeof(ip)))
+	if (buf_load(skb, L3, &ip, sizeof(ip)))
 		return -1;
 	p->ihl = ip.ihl * 4;
 	p->len = sw_ntohs(ip.tot_len);
 	if (ip.version != 4 || ip.ihl < 5)
 		return -1;
 	/* skbs of many segments may have no length in the header (BIG TCP) */
-	if (!skb->gso_size && (p->len < p->ihl || p->len + L3 > skb->len))
+	if (!buf_gso_size(skb) && (p->len < p->ihl || p->len + L3 > skb->len))
 		return -1;
 	p->key.vni = vni;
 	p->key.proto = p->proto = ip.protocol;
@@ -209,7 +190,7 @@ INLINE int parse_ip(struct __sk_buff *skb, struct pkt *p, __u32 vni)
 	frag = sw_ntohs(ip.frag_off);
 	if (frag & IP_OFFSET) {
 		p->flags |= PKT_LATER_FRAGMENT;
-		recall_fragment(p);
+		recall_fragment(skb, p);
 		return 0;
 	}
 	if (frag & IP_MF)

@@ -5,40 +5,27 @@
  */
 #pragma once
 
-#include "send.h"
+#include "swarm/path/send.h"
 
 #define UDP_IDLE_S 120 /* a datagram after so long a silence is a new flow */
 
-INLINE __u32 now_s(void)
-{
-	return bpf_ktime_get_coarse_ns() / 1000000000;
-}
-
-/* The backend of a new flow, or NULL. The table may be replaced while we look: its old chunks stay. */
-INLINE struct sw_endpoint *choose(const struct pkt *p, const struct sw_lb *lb, __u32 vni,
-				  struct sw_addr *ret)
+/* The backend of a new flow, or NULL. */
+INLINE struct sw_endpoint *choose(const struct sk_buff *skb, const struct pkt *p,
+				  const struct sw_lb *lb, __u32 vni, struct sw_addr *ret)
 {
 	struct sw_endpoint_key ek = {.vni = vni};
-	struct sw_chunk_key ck = {.table = lb->table};
-	struct sw_chunk *c;
-	__u32 size = lb->size, slot;
+	__u32 size = READ_ONCE(lb->size);
 
-	if (!size)
+	if (!size || lb_slot(skb, lb, sw_hash_flow(&p->key) % size, ret))
 		return NULL;
-	slot = sw_hash_flow(&p->key) % size;
-	ck.chunk = slot / SW_CHUNK;
-	c = bpf_map_lookup_elem(&chunks, &ck);
-	if (!c)
-		return NULL;
-	*ret = c->slot[slot % SW_CHUNK];
 	ek.addr = *ret;
-	return bpf_map_lookup_elem(&endpoints, &ek);
+	return find_endpoint(skb, &ek);
 }
 
 /* Note what the packet says about the connection. bits: SW_FLOW_FIN or SW_FLOW_FIN_REPLY. */
 INLINE void touch(struct sw_flow *f, const struct pkt *p, __u32 fin)
 {
-	__u32 state = f->state, now;
+	__u32 was = READ_ONCE(f->state), state = was, now;
 
 	if (p->flags & PKT_ICMP_ERROR)
 		return;
@@ -46,39 +33,45 @@ INLINE void touch(struct sw_flow *f, const struct pkt *p, __u32 fin)
 		state |= fin;
 	if (p->flags & PKT_RST)
 		state |= SW_FLOW_RST;
-	if (state != f->state)
-		f->state = state;
+	if (state != was)
+		WRITE_ONCE(f->state, state);
 	if (p->proto == IPPROTO_UDP) {
 		now = now_s();
-		if (now != f->seen_s)
-			f->seen_s = now;
+		if (now != READ_ONCE(f->seen_s))
+			WRITE_ONCE(f->seen_s, now);
 	}
+}
+
+INLINE int has_ended(const struct sw_flow *f)
+{
+	return READ_ONCE(f->state) & (SW_FLOW_FIN | SW_FLOW_FIN_REPLY | SW_FLOW_RST);
 }
 
 INLINE int is_over(const struct sw_flow *f, const struct pkt *p)
 {
 	if (p->flags & PKT_SYN)
-		return f->state & (SW_FLOW_FIN | SW_FLOW_FIN_REPLY | SW_FLOW_RST);
+		return has_ended(f);
 	if (p->proto == IPPROTO_UDP && !(p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT)))
-		return now_s() - f->seen_s > UDP_IDLE_S;
+		return now_s() - READ_ONCE(f->seen_s) > UDP_IDLE_S;
 	return 0;
 }
 
 /* The endpoint that a flow goes to, or NULL when it is no longer that one. */
-INLINE struct sw_endpoint *backend_of(const struct sw_flow *f, __u32 vni)
+INLINE struct sw_endpoint *backend_of(const struct sk_buff *skb, const struct sw_flow *f, __u32 vni)
 {
 	struct sw_endpoint_key k = {.vni = vni, .addr = f->dst};
-	struct sw_endpoint *e = bpf_map_lookup_elem(&endpoints, &k);
+	struct sw_endpoint *e = find_endpoint(skb, &k);
 
 	if (!e || e->kind != SW_ENDPOINT || e->gen != f->gen)
 		return NULL;
 	return e;
 }
 
-INLINE struct sw_flow *find_flow(struct pkt *p, __u8 dir)
+/* The packet's flow of a direction, which p->key is left with. */
+INLINE struct sw_flow *flow_of(const struct sk_buff *skb, struct pkt *p, __u8 dir)
 {
 	p->key.dir = dir;
-	return bpf_map_lookup_elem(&flows, &p->key);
+	return find_flow(skb, &p->key);
 }
 
 INLINE int same_origin(const struct sw_flow *f, const struct pkt *p)
@@ -93,14 +86,14 @@ INLINE int same_origin(const struct sw_flow *f, const struct pkt *p)
  * Remember that packets of the flow p->key become t, so that replies can be turned back. Another
  * flow may have the same addresses and ports once its destination is replaced (one client port,
  * two VIPs or nodes, one backend): then the client's port is changed in t, and the new port is
- * remembered in a flow of direction dir (or, if 0, by the caller). proto and vni of the key are
- * the network's. Returns 0 or -1.
+ * remembered in a flow of direction dir (or, if 0, by the caller). What the flow has beside
+ * addresses and ports is that of *like. Returns 0 or -1.
  */
-INLINE int remember_reply(struct pkt *p, __u32 vni, struct target *t,
-			  const struct sw_flow *proto_flow, __u8 dir)
+INLINE int remember_reply(const struct sk_buff *skb, struct pkt *p, __u32 vni, struct target *t,
+			  const struct sw_flow *like, __u8 dir)
 {
 	struct sw_flow_key rk = {.vni = vni, .proto = p->key.proto, .dir = SW_FLOW_REPLY};
-	struct sw_flow r = *proto_flow, *old;
+	struct sw_flow r = *like, *old;
 	__u32 i, port;
 
 	rk.sport = t->dport;
@@ -111,18 +104,17 @@ INLINE int remember_reply(struct pkt *p, __u32 vni, struct target *t,
 	r.dst = p->key.src;
 	r.sport = p->key.dport;
 	r.dport = p->key.sport;
-	old = bpf_map_lookup_elem(&flows, &rk);
-	if (!old || same_origin(old, p) || old->gen != r.gen ||
-	    old->state & (SW_FLOW_FIN | SW_FLOW_FIN_REPLY | SW_FLOW_RST) || is_over(old, p))
-		return bpf_map_update_elem(&flows, &rk, &r, BPF_ANY) ? -1 : 0;
-	if (p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT) || p->flags & PKT_FIRST_FRAGMENT ||
+	old = find_flow(skb, &rk);
+	if (!old || same_origin(old, p) || old->gen != r.gen || has_ended(old) || is_over(old, p))
+		return put_flow(skb, &rk, &r, 0);
+	if (p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT | PKT_FIRST_FRAGMENT) ||
 	    (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP))
 		return -1;
 	port = sw_hash_flow(&p->key);
 	for (i = 0; i < REMAP_TRIES; i++) {
 		port = port * 69069 + 1;
 		rk.dport = sw_htons(1024 + (port >> 8) % 64512);
-		if (!bpf_map_update_elem(&flows, &rk, &r, BPF_NOEXIST))
+		if (!put_flow(skb, &rk, &r, 1))
 			break;
 	}
 	if (i == REMAP_TRIES)
@@ -138,7 +130,7 @@ INLINE int remember_reply(struct pkt *p, __u32 vni, struct target *t,
 		rk.sport = p->key.sport;
 		rk.dport = p->key.dport;
 		rk.dir = dir;
-		bpf_map_update_elem(&flows, &rk, &r, BPF_ANY);
+		put_flow(skb, &rk, &r, 0);
 	}
 	return 0;
 }

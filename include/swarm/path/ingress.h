@@ -6,12 +6,12 @@
  */
 #pragma once
 
-#include "flows.h"
+#include "swarm/path/flows.h"
 
 /* At the backend's node. via: the entry node, 0 for this one. state: SW_FLOW_TO_NODE or 0. */
-INLINE struct verdict to_backend(struct __sk_buff *skb, struct pkt *p,
-				 const struct sw_settings *set, const struct sw_endpoint *e,
-				 __u32 vni, __be32 addr, __be16 target, __be32 via, __u32 state)
+INLINE struct verdict to_backend(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+				 const struct sw_endpoint *e, __u32 vni, __be32 addr, __be16 target,
+				 __be32 via, __u32 state)
 {
 	struct target t = {
 		.saddr = p->key.src.w[3], .daddr = addr, .sport = p->key.sport, .dport = target};
@@ -20,23 +20,23 @@ INLINE struct verdict to_backend(struct __sk_buff *skb, struct pkt *p,
 
 	/* a container does not answer itself, nor the node's loopback */
 	if (t.saddr == addr || p->key.src.w[3] == e->host_addr.w[3] || sw_is_loopback4(t.saddr))
-		t.saddr = self_address(vni);
+		t.saddr = self_address(skb, vni);
 	rk.sport = target;
 	rk.dport = t.sport;
 	sw_addr_set4(&rk.src, addr);
 	sw_addr_set4(&rk.dst, t.saddr);
-	r = bpf_map_lookup_elem(&flows, &rk);
+	r = find_flow(skb, &rk);
 	if (r && !same_origin(r, p)) {
 		struct sw_flow *m;
 
 		p->key.vni = vni;
-		m = find_flow(p, SW_FLOW_REMAPPED);
+		m = flow_of(skb, p, SW_FLOW_REMAPPED);
 		r = NULL;
 		if (m && m->gen == e->gen && m->dst.w[3] == addr &&
 		    !(p->flags & PKT_SYN && is_over(m, p))) {
 			t.sport = m->sport;
 			rk.dport = m->sport;
-			r = bpf_map_lookup_elem(&flows, &rk);
+			r = find_flow(skb, &rk);
 		}
 		if (r && !same_origin(r, p))
 			return DROP(FLOW_CLASH);
@@ -59,7 +59,7 @@ INLINE struct verdict to_backend(struct __sk_buff *skb, struct pkt *p,
 		n.state = state;
 		n.seen_s = now_s();
 		p->key.vni = vni;
-		if (remember_reply(p, vni, &t, &n, SW_FLOW_REMAPPED))
+		if (remember_reply(skb, p, vni, &t, &n, SW_FLOW_REMAPPED))
 			return DROP(FLOW_CLASH);
 	}
 	if (rewrite(skb, p, &t))
@@ -68,7 +68,7 @@ INLINE struct verdict to_backend(struct __sk_buff *skb, struct pkt *p,
 }
 
 /* At the entry node, with the backend known. */
-INLINE struct verdict to_backend_node(struct __sk_buff *skb, struct pkt *p,
+INLINE struct verdict to_backend_node(struct sk_buff *skb, struct pkt *p,
 				      const struct sw_settings *set, const struct sw_endpoint *e,
 				      __u32 vni, __be32 addr, __u32 state)
 {
@@ -79,11 +79,11 @@ INLINE struct verdict to_backend_node(struct __sk_buff *skb, struct pkt *p,
 
 	target_same(&t, p);
 	if (sw_is_loopback4(t.saddr)) {
-		t.saddr = self_address(vni);
+		t.saddr = self_address(skb, vni);
 		n.state = state;
 		n.seen_s = now_s();
 		/* to 127.0.0.1:PORT from 127.0.0.1: as this node's address, whose ports are the same */
-		if (!(p->flags & PKT_ICMP_ERROR) && remember_reply(p, vni, &t, &n, 0))
+		if (!(p->flags & PKT_ICMP_ERROR) && remember_reply(skb, p, vni, &t, &n, 0))
 			return DROP(FLOW_CLASH);
 		if (rewrite(skb, p, &t))
 			return DROP(REWRITE);
@@ -95,27 +95,21 @@ INLINE struct verdict to_backend_node(struct __sk_buff *skb, struct pkt *p,
 }
 
 /* Is the packet for this node itself? Only then are its ports the published ones. */
-INLINE int is_for_node(struct __sk_buff *skb, const struct pkt *p, const struct sw_settings *set)
+INLINE int is_for_node(struct sk_buff *skb, const struct pkt *p, const struct sw_settings *set)
 {
-	struct bpf_fib_lookup fib;
-	int found;
-
-	if (skb->ifindex == set->lo_ifindex)
-		return 1;
-	found = route(skb, &fib, p->saddr, p->daddr, 0);
-	return found == BPF_FIB_LKUP_RET_NOT_FWDED || found == BPF_FIB_LKUP_RET_FWD_DISABLED;
+	return buf_ifindex(skb) == set->lo_ifindex || is_own_addr(skb, p->saddr, p->daddr);
 }
 
 /* state: SW_FLOW_TO_NODE when only this node can answer the client. */
-INLINE struct verdict published(struct __sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+INLINE struct verdict published(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 				const struct sw_port *port, __u32 state)
 {
-	struct sw_flow n = {}, *f = find_flow(p, SW_FLOW_PUBLISHED);
+	struct sw_flow n = {}, *f = flow_of(skb, p, SW_FLOW_PUBLISHED);
 	struct sw_endpoint *e = NULL;
 	struct sw_addr addr;
 
 	if (f && !is_over(f, p))
-		e = backend_of(f, port->vni);
+		e = backend_of(skb, f, port->vni);
 	if (e) {
 		addr = f->dst;
 		touch(f, p, SW_FLOW_FIN);
@@ -124,7 +118,7 @@ INLINE struct verdict published(struct __sk_buff *skb, struct pkt *p, const stru
 			return PASS;
 		if (p->flags & (PKT_ICMP_ERROR | PKT_LATER_FRAGMENT))
 			return PASS;
-		e = choose(p, &port->lb, port->vni, &addr);
+		e = choose(skb, p, &port->lb, port->vni, &addr);
 		if (!e || e->kind != SW_ENDPOINT)
 			return DROP(NO_BACKEND);
 		n.src = p->key.src;
@@ -133,9 +127,9 @@ INLINE struct verdict published(struct __sk_buff *skb, struct pkt *p, const stru
 		n.dport = port->target;
 		n.gen = e->gen;
 		n.seen_s = now_s();
-		bpf_map_update_elem(&flows, &p->key, &n, BPF_ANY);
+		put_flow(skb, &p->key, &n, 0);
 	}
-	remember_fragment(p);
+	remember_fragment(skb, p);
 	if (!e->ifindex)
 		return to_backend_node(skb, p, set, e, port->vni, addr.w[3], state);
 	return to_backend(skb, p, set, e, port->vni, addr.w[3], port->target, 0, state);
