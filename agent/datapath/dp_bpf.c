@@ -13,6 +13,10 @@
 #include "swarm/vxlan.h"
 
 _Static_assert(SW_NETWORK_INGRESS == DP_NETWORK_INGRESS, "one flag, two names");
+_Static_assert(SW_LINK_CONTAINER == (int)DP_LINK_CONTAINER &&
+		       SW_LINK_CLIENTS == (int)DP_LINK_CLIENTS &&
+		       SW_LINK_LOOPBACK == (int)DP_LINK_LOOPBACK,
+	       "one role, two names");
 _Static_assert(SW_VXLAN_PORT == 4789, "the default of dp.h");
 
 static struct dp_bpf *bpf_of(struct dp *dp)

@@ -109,9 +109,15 @@ struct sw_backend {
 };
 _Static_assert(sizeof(struct sw_backend) == 20, "no padding");
 
+enum sw_link_role { /* the values of enum dp_link_role */
+		    SW_LINK_CONTAINER = 1,
+		    SW_LINK_CLIENTS,
+		    SW_LINK_LOOPBACK,
+};
+
 /* By ifindex (__u32). */
 struct sw_link {
-	__u32 role; /* enum dp_link_role */
+	__u32 role; /* enum sw_link_role */
 	__u32 vni;
 	__u32 flags;
 	struct sw_addr addr;
