@@ -88,6 +88,8 @@ extern const struct dp_ops dp_fake_ops;
 #define DP_ITEM_KEY_SIZE 64
 /* The identity of an item as text. */
 void dp_item_key(const struct dp_item *item, char dst[DP_ITEM_KEY_SIZE]);
+/* As dp_dump() shows it; owned by the caller. */
+json_t *dp_item_json(const struct dp_item *item);
 
 /* One element of dp_dump_flows(); to: what the packets become. Owned by the caller. */
 struct dp_flow {
