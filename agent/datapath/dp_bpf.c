@@ -389,23 +389,19 @@ static void table_retire(struct dp_bpf *d, const struct sw_lb *lb)
 	d->retired = *lb;
 }
 
-static int slots_put(struct dp_bpf *d, struct sw_lb_backend *b, uint32_t n, struct sw_lb *lb)
+static int slots_put(struct dp_bpf *d, const struct dp_service *s, struct sw_lb *lb)
 {
 	_cleanup_free_ uint16_t *slots = NULL;
 	int rc = 0;
 
-	if (!n)
-		return 0;
-	lb->size = sw_lb_size(n);
-	slots = xcalloc(lb->size, sizeof(*slots));
-	sw_lb_fill(b, n, slots, lb->size);
+	lb->size = dp_service_table(s, &slots);
 	for (uint32_t i = 0; i * SW_CHUNK < lb->size && !rc; i++) {
 		struct sw_chunk_key key = {.table = lb->table, .chunk = i};
 		struct sw_chunk c;
 
 		memset(&c, 0, sizeof(c));
-		for (uint32_t s = 0; s < SW_CHUNK && i * SW_CHUNK + s < lb->size; s++)
-			c.slot[s] = b[slots[i * SW_CHUNK + s]].addr;
+		for (uint32_t k = 0; k < SW_CHUNK && i * SW_CHUNK + k < lb->size; k++)
+			c.slot[k] = to_sw(&s->backends[slots[i * SW_CHUNK + k]].addr);
 		rc = put(d, MAP_CHUNKS, &key, &c);
 	}
 	return rc;
@@ -414,9 +410,7 @@ static int slots_put(struct dp_bpf *d, struct sw_lb_backend *b, uint32_t n, stru
 static int table_make(struct dp_bpf *d, const struct dp_service *s, struct sw_lb *ret,
 		      struct err *err)
 {
-	_cleanup_free_ struct sw_lb_backend *b = xcalloc(s->n_backends + 1, sizeof(*b));
 	struct sw_lb lb = {.table = ++d->next_table};
-	uint32_t n = 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < s->n_backends && !rc; i++) {
@@ -427,12 +421,8 @@ static int table_make(struct dp_bpf *d, const struct dp_service *s, struct sw_lb
 
 		rc = put(d, MAP_BACKENDS, &key, &v);
 		lb.n_backends++;
-		if (s->backends[i].draining)
-			continue;
-		b[n].addr = v.addr;
-		b[n++].weight = v.weight;
 	}
-	rc = rc ? rc : slots_put(d, b, n, &lb);
+	rc = rc ? rc : slots_put(d, s, &lb);
 	if (rc) {
 		table_drop(d, &lb);
 		return err_errno(err, rc, "no room for the backends of a service");
@@ -504,6 +494,54 @@ static int port_set(struct dp_bpf *d, const struct dp_service *s, struct err *er
 	}
 	if (replaces)
 		table_retire(d, &old.lb);
+	return 0;
+}
+
+/* The table of a service, if it is there. */
+static bool table_of(struct dp_bpf *d, const struct dp_service *s, struct sw_lb *ret)
+{
+	struct sw_endpoint_key ek = {.vni = s->vni, .addr = to_sw(&s->vip)};
+	struct sw_port_key pk = {.port = htons(s->published), .proto = s->proto};
+	struct sw_endpoint e;
+	struct sw_port p;
+
+	if (s->kind == DP_VIP && get(d, MAP_ENDPOINTS, &ek, &e) && e.kind == SW_ENDPOINT_VIP)
+		*ret = e.lb;
+	else if (s->kind == DP_PUBLISHED && get(d, MAP_PORTS, &pk, &p))
+		*ret = p.lb;
+	else
+		return false;
+	return true;
+}
+
+static int compare_addr(const void *addr, const void *backend)
+{
+	return memcmp(addr, &((const struct dp_backend *)backend)->addr, sizeof(struct dp_addr));
+}
+
+static int shares(struct dp *dp, const struct dp_service *s, uint32_t *slots, uint32_t *ret_size)
+{
+	struct dp_bpf *d = bpf_of(dp);
+	struct sw_chunk c;
+	struct sw_lb lb;
+
+	if (!table_of(d, s, &lb))
+		return -ENOENT;
+	memset(slots, 0, s->n_backends * sizeof(*slots));
+	for (uint32_t i = 0; i * SW_CHUNK < lb.size; i++) {
+		struct sw_chunk_key key = {.table = lb.table, .chunk = i};
+
+		if (!get(d, MAP_CHUNKS, &key, &c))
+			continue;
+		for (uint32_t k = 0; k < SW_CHUNK && i * SW_CHUNK + k < lb.size; k++) {
+			const struct dp_backend *b = bsearch(&c.slot[k], s->backends, s->n_backends,
+							     sizeof(*b), compare_addr);
+
+			if (b)
+				slots[b - s->backends]++;
+		}
+	}
+	*ret_size = lb.size;
 	return 0;
 }
 
@@ -783,4 +821,5 @@ const struct dp_ops dp_bpf_ops = {
 	.each = each,
 	.flows = flows,
 	.stats = stats,
+	.shares = shares,
 };

@@ -2,6 +2,11 @@
 /* The datapath in memory, for tests and simulation: it keeps what is set and carries nothing. */
 #include "datapath/dp_impl.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+
+enum { FAKE_EVENTS = 4 }; /* few, so that tests see what is lost */
+
 struct fake_item {
 	struct dp_item item;
 	union {
@@ -17,6 +22,10 @@ struct fake_item {
 struct fake {
 	struct dp dp;
 	struct map items; /* dp_item_key() -> struct fake_item */
+	int events_fd; /* -1: nobody listens */
+	struct sw_event events[FAKE_EVENTS];
+	size_t n_events;
+	int64_t lost;
 };
 
 static void item_free(struct fake_item *i)
@@ -33,6 +42,7 @@ static int fake_open(const struct dp_options *opt, struct dp **ret, struct err *
 
 	(void)opt, (void)err;
 	map_init(&f->items);
+	f->events_fd = -1;
 	*ret = &f->dp;
 	return 0;
 }
@@ -46,6 +56,7 @@ static void fake_close(struct dp *dp)
 	map_for_each (&f->items, key, item)
 		item_free(item);
 	map_done(&f->items);
+	util_closep(&f->events_fd);
 	free(f);
 }
 
@@ -206,6 +217,76 @@ static int fake_stats(struct dp *dp, struct dp_stats *ret)
 	return 0;
 }
 
+static int fake_shares(struct dp *dp, const struct dp_service *s, uint32_t *slots,
+		       uint32_t *ret_size)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = s};
+	_cleanup_free_ uint16_t *table = NULL;
+	const struct fake_item *have;
+	char key[DP_ITEM_KEY_SIZE];
+
+	dp_item_key(&item, key);
+	have = map_get(&f->items, key);
+	if (!have)
+		return -ENOENT;
+	memset(slots, 0, s->n_backends * sizeof(*slots));
+	*ret_size = dp_service_table(&have->service, &table);
+	for (uint32_t i = 0; i < *ret_size; i++)
+		slots[table[i]]++;
+	return 0;
+}
+
+static int fake_events_open(struct dp *dp, int *ret_fd, struct err *err)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+
+	f->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (f->events_fd < 0)
+		return err_errno(err, -errno, "no descriptor for events");
+	*ret_fd = f->events_fd;
+	return 0;
+}
+
+static int64_t fake_events_read(struct dp *dp, dp_event_fn fn, void *arg)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	int64_t lost = f->lost;
+	uint64_t n;
+
+	if (read(f->events_fd, &n, sizeof(n)) < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	for (size_t i = 0; i < f->n_events; i++)
+		fn(&f->events[i], arg);
+	f->n_events = 0;
+	f->lost = 0;
+	return lost;
+}
+
+static void fake_events_close(struct dp *dp)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+
+	util_closep(&f->events_fd);
+	f->events_fd = -1;
+	f->n_events = 0;
+	f->lost = 0;
+}
+
+bool dp_fake_event(struct dp *dp, const struct sw_event *e)
+{
+	struct fake *f = container_of(dp, struct fake, dp);
+	uint64_t one = 1;
+
+	if (f->events_fd < 0)
+		return false;
+	if (f->n_events < FAKE_EVENTS)
+		f->events[f->n_events++] = *e;
+	else
+		f->lost++;
+	return write(f->events_fd, &one, sizeof(one)) == sizeof(one);
+}
+
 const struct dp_ops dp_fake_ops = {
 	.kind = "fake",
 	.open = fake_open,
@@ -225,4 +306,8 @@ const struct dp_ops dp_fake_ops = {
 	.each = fake_each,
 	.flows = fake_flows,
 	.stats = fake_stats,
+	.shares = fake_shares,
+	.events_open = fake_events_open,
+	.events_read = fake_events_read,
+	.events_close = fake_events_close,
 };

@@ -9,6 +9,7 @@
 
 #include "core/map.h"
 #include "datapath/dp.h"
+#include "swarm/event.h"
 
 enum dp_item_kind {
 	DP_ITEM_NETWORK,
@@ -32,6 +33,9 @@ struct dp_item {
 
 /* Everything is borrowed for the call. A negative return ends the visit and is passed on. */
 typedef int (*dp_visit_fn)(const struct dp_item *item, void *arg);
+
+/* A drop or a new flow, borrowed for the call. */
+typedef void (*dp_event_fn)(const struct sw_event *e, void *arg);
 
 struct dp_ops {
 	const char *kind;
@@ -73,6 +77,26 @@ struct dp_ops {
 	/* As dp_dump_flows(). */
 	json_t *(*flows)(struct dp *dp, size_t max);
 	int (*stats)(struct dp *dp, struct dp_stats *ret);
+	/*
+	 * The balancing table of a service, read from where packets read it: slots[i] becomes the
+	 * number of those that name s->backends[i] (sorted, as each() shows them), *ret_size that of
+	 * all; 0 when no backend takes new flows. -ENOENT when the service is not there.
+	 */
+	int (*shares)(struct dp *dp, const struct dp_service *s, uint32_t *slots,
+		      uint32_t *ret_size);
+	/*
+	 * Begin to tell drops and new flows; before, and after events_close(), they cost packets
+	 * nothing. *ret_fd is readable when some wait. It stays the back end's, and open until
+	 * events_close().
+	 */
+	int (*events_open)(struct dp *dp, int *ret_fd, struct err *err);
+	/*
+	 * Hand over what waits, at most some hundreds; the descriptor stays readable when there is
+	 * more. Never blocks. Returns how many were lost since the last call for want of room (at
+	 * least 1 where the kernel does not say how many), or a negative errno.
+	 */
+	int64_t (*events_read)(struct dp *dp, dp_event_fn fn, void *arg);
+	void (*events_close)(struct dp *dp);
 };
 
 /* The head of every handle. */
@@ -90,6 +114,15 @@ extern const struct dp_ops dp_fake_ops;
 void dp_item_key(const struct dp_item *item, char dst[DP_ITEM_KEY_SIZE]);
 /* As dp_dump() shows it; owned by the caller. */
 json_t *dp_item_json(const struct dp_item *item);
+
+/*
+ * The balancing table that the backends of a service make: *ret_slots, malloc'd, has an index into
+ * s->backends for each slot. Returns its size; 0 and NULL when no backend takes new flows.
+ */
+uint32_t dp_service_table(const struct dp_service *s, uint16_t **ret_slots);
+
+/* Let the fake back end tell this; it keeps four. False when nobody listens. */
+bool dp_fake_event(struct dp *dp, const struct sw_event *e);
 
 /* One element of dp_dump_flows(); to: what the packets become. Owned by the caller. */
 struct dp_flow {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "datapath/dp_impl.h"
+#include "swarm/lb.h"
 
 static void hex_addr(const struct dp_addr *a, char dst[33])
 {
@@ -112,4 +113,30 @@ json_t *dp_flow_json(const struct dp_flow *f)
 	return json_pack("{s:i,s:i,s:o,s:i,s:o,s:i,s:o,s:s}", "vni", f->vni, "proto", f->proto,
 			 "src", addr_json(&f->src), "sport", f->sport, "dst", addr_json(&f->dst),
 			 "dport", f->dport, "to", to, "kind", f->kind);
+}
+
+uint32_t dp_service_table(const struct dp_service *s, uint16_t **ret_slots)
+{
+	_cleanup_free_ struct sw_lb_backend *b = xcalloc(s->n_backends + 1, sizeof(*b));
+	_cleanup_free_ uint16_t *index = xcalloc(s->n_backends + 1, sizeof(*index));
+	uint32_t n = 0, size;
+	uint16_t *slots;
+
+	*ret_slots = NULL;
+	for (size_t i = 0; i < s->n_backends; i++) {
+		if (s->backends[i].draining)
+			continue;
+		memcpy(&b[n].addr, &s->backends[i].addr, sizeof(b[n].addr));
+		b[n].weight = s->backends[i].weight;
+		index[n++] = i;
+	}
+	if (!n)
+		return 0;
+	size = sw_lb_size(n);
+	slots = xcalloc(size, sizeof(*slots));
+	sw_lb_fill(b, n, slots, size);
+	for (uint32_t i = 0; i < size; i++)
+		slots[i] = index[slots[i]];
+	*ret_slots = slots;
+	return size;
 }
