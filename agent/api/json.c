@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <strings.h>
 
 #include "core/when.h"
 
@@ -54,19 +53,6 @@ int json_value_error(struct json_in *in, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	return err_set(in->err, -EINVAL, "%s: %s", in->path, text);
-}
-
-json_t *json_member(json_t *object, const char *name)
-{
-	json_t *v = json_object_get(object, name), *w;
-	const char *key;
-
-	if (!v) {
-		json_object_foreach (object, key, w)
-			if (!strcasecmp(key, name))
-				v = w;
-	}
-	return json_is_null(v) ? NULL : v;
 }
 
 /* Go one level down; returns what leave() takes. */

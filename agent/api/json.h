@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "core/err.h"
+#include "core/fields.h"
 #include "wire/pb.h"
 
 enum json_type {
@@ -110,5 +111,3 @@ json_t *json_write(const struct json_table *t, const void *msg);
 int json_type_error(struct json_in *in, json_t *value, const char *type);
 /* -EINVAL: "<path>: <text>". */
 int json_value_error(struct json_in *in, const char *fmt, ...) _printf_(2, 3);
-/* A member by name, by Go's rule: exact, else without regard to case. NULL when absent or null. */
-json_t *json_member(json_t *object, const char *name);

@@ -5,18 +5,19 @@
 #include <event2/bufferevent.h>
 
 #include "core/buf.h"
+#include "core/fields.h"
 #include "core/map.h"
+#include "ctr/cgroup.h"
 #include "ctr/ctr.h"
 #include "ctr/exec.h"
 #include "ctr/monitor.h"
 #include "ctr/shim_proto.h"
+#include "ctr/spec.h"
 #include "ctr/stream.h"
 #include "ctr/volume.h"
 #include "image/image.h"
 #include "loop/loop.h"
 #include "net/net.h"
-
-enum { CGROUP_HELD_MAX = 16 };
 
 struct ctrs {
 	struct ctrs_options opt;
@@ -117,68 +118,6 @@ int ctr_check_limits(json_t *host, struct err *err);
 bool ctr_name_valid(const char *name);
 int signal_number(const char *name);
 
-/* What a worker needs to make the bundle of a start; owns everything. */
-struct bundle {
-	char *id;
-	char *root; /* the root, mounted */
-	char *net_dir; /* hosts, hostname and resolv.conf */
-	char *netns; /* path, or NULL: the node's */
-	char *pid_ns, *ipc_ns; /* of another container, to join; or NULL */
-	char *shm; /* a tmpfs for /dev/shm that others may join, or NULL */
-	char *cgroups_path, *init_path;
-	json_t *config, *host, *args;
-	json_t *mounts; /* the user's, as OCI mount objects */
-	bool no_new_privileges, init;
-	/* Compiled default filter, or NULL. With want_filter, spec_make() makes it when it is not there. */
-	char *filter;
-	bool want_filter;
-};
-/* On a worker, with the root mounted: the OCI specification. */
-int spec_make(struct bundle *b, json_t **ret, struct err *err);
-/*
- * The process of an exec in a running container; root is the container's, for users. exec is the
- * body of its creation.
- */
-int spec_exec(const char *root, json_t *config, json_t *host, bool no_new_privileges, json_t *exec,
-	      json_t **ret, struct err *err);
-/* spec_user.c: {"uid","gid","additionalGids"} of "name", "uid", "user:group" in the root; home malloc'd. */
-int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home,
-	      struct err *err);
-/* Open a path with root as the root, links included; -errno. */
-int root_open(const char *root, const char *path, int flags);
-/* mkdir -p in a root. */
-int root_mkdir(const char *root, const char *path, uid_t uid, gid_t gid);
-/* spec_limits.c: linux.resources without devices; on cgroup v1 without what the kernel lacks. */
-json_t *spec_resources(json_t *host);
-/* linux.devices and resources.devices of HostConfig.Devices or, privileged, of all there are. */
-int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err);
-/* The kept capabilities by CapAdd, CapDrop, Privileged. -EINVAL "invalid capability: "CAP_X"". */
-int spec_caps(json_t *host, json_t **ret, struct err *err);
-/* Whether the container gets the default profile. */
-bool seccomp_is_default(json_t *host);
-/* The default profile's linux.seccomp for the capabilities kept. */
-json_t *seccomp_default(json_t *caps);
-
-/* Fields of JSON objects: "" and 0 when absent. */
-static inline const char *js(json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static inline json_int_t ji(json_t *o, const char *key)
-{
-	json_t *v = json_object_get(o, key);
-
-	return json_is_real(v) ? (json_int_t)json_real_value(v) : json_integer_value(v);
-}
-
-static inline bool jb(json_t *o, const char *key)
-{
-	return json_is_true(json_object_get(o, key));
-}
-
 /* A call that ends in a ctr_done. */
 struct ctr_op {
 	struct list_head node;
@@ -251,26 +190,3 @@ json_t *execs_ids(const struct ctr *c);
 void health_start(struct ctr *c);
 void health_stop(struct ctr *c);
 json_t *health_json(const struct ctr *c);
-
-/* --- cgroup.c: cgroups by their path from the root, "/docker/<id>". On any thread. --- */
-bool cgroup_is_v2(void);
-/*
- * Hybrid hosts: the runtime refuses while controllers sit on the unified hierarchy beside v1's, so
- * hold those as v1 hierarchies. Returns how many descriptors were put into held; open is held.
- */
-int cgroup_prepare(int held[CGROUP_HELD_MAX]);
-/* Remove the cgroups of a container; kills what is left in them. Blocks for as long as that takes. */
-void cgroup_remove(const char *cgroup);
-/* Only where it is empty. */
-void cgroup_remove_parent(const char *cgroup);
-/* The controller counts on v1 only. malloc'd. */
-char *cgroup_file(const char *controller, const char *cgroup, const char *file);
-int cgroup_read(const char *controller, const char *cgroup, const char *file, struct buf *ret);
-/* The number in a file, or behind the key in a file of "key number" lines; 0 when absent. */
-uint64_t cgroup_value(const char *controller, const char *cgroup, const char *file,
-		      const char *key);
-int cgroup_write(const char *controller, const char *cgroup, const char *file, const char *value);
-int cgroup_freeze(const char *cgroup, bool freeze);
-unsigned int cgroup_oom_kills(const char *cgroup);
-/* malloc'd array of the processes in it. */
-size_t cgroup_pids(const char *cgroup, pid_t **ret);

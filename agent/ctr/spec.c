@@ -254,7 +254,7 @@ static json_t *make_namespaces(const struct bundle *b)
 	json_t *ns = json_array();
 
 	add_ns(ns, "mount", NULL);
-	if (b->netns)
+	if (b->netns || b->new_netns)
 		add_ns(ns, "network", b->netns);
 	if (strcmp(js(b->host, "UTSMode"), "host"))
 		add_ns(ns, "uts", NULL);
