@@ -43,7 +43,9 @@ int sw_tunnel(struct __sk_buff *skb)
 {
 	struct bpf_tunnel_key key = {};
 
-	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
-		return leave(skb, DROP(MALFORMED));
+	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0)) {
+		count(skb, SW_DROP_MALFORMED);
+		return TC_ACT_SHOT;
+	}
 	return path_frame(skb, get_settings(), key.tunnel_id, sw_htonl(key.remote_ipv4));
 }

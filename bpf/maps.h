@@ -6,6 +6,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "swarm/drop.h"
+#include "swarm/event.h"
 #include "swarm/lb.h"
 #include "swarm/map.h"
 #include "swarm/vxlan.h"
@@ -94,3 +95,9 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sw_count);
 } counts SEC(".maps");
+
+/* struct sw_event, while the settings say that somebody reads them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 262144);
+} events SEC(".maps");

@@ -185,6 +185,49 @@ INLINE void count(const struct sk_buff *skb, __u32 reason)
 	}
 }
 
+INLINE struct sw_event *event_begin(const struct sk_buff *skb, const struct sw_settings *set,
+				    __u32 kind, __u32 reason, const struct sw_flow_key *key)
+{
+	struct sw_event *e;
+
+	if (!set || !(set->flags & SW_EVENTS))
+		return NULL;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e)
+		return NULL;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = kind;
+	e->reason = reason;
+	e->ifindex = skb->ifindex;
+	e->len = skb->len;
+	if (key)
+		e->key = *key;
+	return e;
+}
+
+INLINE void note_flow(const struct sk_buff *skb, const struct sw_settings *set,
+		      const struct sw_flow_key *key, const struct sw_flow *flow)
+{
+	struct sw_event *e = event_begin(skb, set, SW_EVENT_FLOW, 0, key);
+
+	if (!e)
+		return;
+	e->to_src = flow->src;
+	e->to_dst = flow->dst;
+	e->to_sport = flow->sport;
+	e->to_dport = flow->dport;
+	bpf_ringbuf_submit(e, 0);
+}
+
+INLINE void note_drop(const struct sk_buff *skb, const struct sw_settings *set,
+		      const struct sw_flow_key *key, __u32 reason)
+{
+	struct sw_event *e = event_begin(skb, set, SW_EVENT_DROP, reason, key);
+
+	if (e)
+		bpf_ringbuf_submit(e, 0);
+}
+
 struct route {
 	struct bpf_fib_lookup fib;
 	__u32 mtu;

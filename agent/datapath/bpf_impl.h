@@ -25,6 +25,7 @@ enum bpf_map_index {
 	MAP_FLOWS,
 	MAP_FRAGMENTS,
 	MAP_COUNTS,
+	MAP_EVENTS,
 	N_MAPS,
 };
 

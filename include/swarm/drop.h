@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Every way a packet can leave the datapath: one counter a reason, in both back ends. The names
- * are what swarmctl and the dumps print; append only, since the counters outlive the agent.
+ * are what swarmctl and the dumps print; append only, since the counters outlive the agent. From
+ * SW_DROP_MALFORMED on all are drops.
  */
 #pragma once
 

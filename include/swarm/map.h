@@ -7,10 +7,11 @@
 
 #include "swarm/flow.h"
 
-#define SW_LAYOUT 1
+#define SW_LAYOUT 2
 
 enum sw_settings_flags {
 	SW_RETURN_DIRECT = 1 << 0,
+	SW_EVENTS = 1 << 1, /* somebody reads the events */
 };
 
 /* The one element of an array. */

@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <sched.h>
@@ -21,6 +22,8 @@
 #include "core/rng.h"
 #include "datapath/dp.h"
 #include "disk/file.h"
+#include "swarm/event.h"
+#include "swarm/map.h"
 #include "swarm/vxlan.h"
 
 #define NET 4097
@@ -759,6 +762,85 @@ TEST_F(packets, a_flow_keeps_its_backend)
 	/* a container that has the address later is not meant */
 	set_endpoint(self->dp, INGRESS, "10.0.0.12", 0);
 	EXPECT_VERDICT(CLIENTS, self->up0, f, LOCAL, REDIRECT);
+}
+
+static int pinned_map(FIXTURE_DATA(packets) * self, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/bpf/%s", self->root, name);
+	return bpf_obj_get(path);
+}
+
+static int one_event(void *last, void *data, size_t size)
+{
+	assert(size == sizeof(struct sw_event));
+	memcpy(last, data, size);
+	return 0;
+}
+
+TEST_F(packets, events_while_somebody_reads)
+{
+	struct frame f = tcp(self->up_mac, CLIENT, 4000, VTEP, 8080, 2, 0);
+	int events = pinned_map(self, "events"), settings = pinned_map(self, "settings");
+	struct sw_event e;
+	struct ring_buffer *ring = ring_buffer__new(events, one_event, &e, NULL);
+	struct sw_settings set;
+	uint32_t zero = 0;
+
+	ASSERT_NE(NULL, ring);
+	EXPECT_VERDICT(CLIENTS, self->up0, f, REMOTE, REDIRECT);
+	EXPECT_VERDICT(CONTAINER, self->h0, arp("10.0.1.66", "10.0.1.12"), DROP_SPOOFED, SHOT);
+	ASSERT_EQ(0, ring_buffer__consume(ring));
+
+	ASSERT_EQ(0, bpf_map_lookup_elem(settings, &zero, &set));
+	set.flags |= SW_EVENTS;
+	ASSERT_EQ(0, bpf_map_update_elem(settings, &zero, &set, BPF_ANY));
+	EXPECT_VERDICT(CLIENTS, self->up0, f, REMOTE, REDIRECT);
+	ASSERT_EQ(0, ring_buffer__consume(ring)); /* the flow is there already */
+
+	f = tcp(self->up_mac, CLIENT, 4001, VTEP, 8080, 2, 0);
+	EXPECT_VERDICT(CLIENTS, self->up0, f, REMOTE, REDIRECT);
+	ASSERT_EQ(1, ring_buffer__consume(ring));
+	ASSERT_EQ(SW_EVENT_FLOW, e.kind);
+	ASSERT_EQ(self->up0, e.ifindex);
+	ASSERT_EQ(f.len, e.len);
+	ASSERT_EQ(SW_FLOW_PUBLISHED, e.key.dir);
+	ASSERT_EQ(htonl(ip4(CLIENT)), e.key.src.w[3]);
+	ASSERT_EQ(htons(8080), e.key.dport);
+	ASSERT_EQ(htonl(ip4("10.0.0.12")), e.to_dst.w[3]);
+	ASSERT_EQ(htons(80), e.to_dport);
+
+	/* at the backend's node */
+	f = udp(named("10.0.0.11"), CLIENT, 4000, PEER, 5353, 5);
+	EXPECT_VERDICT(CLIENTS, self->up0, vxlan(self->up_mac, PEER, VTEP, INGRESS, &f), LOCAL,
+		       REDIRECT);
+	ASSERT_EQ(1, ring_buffer__consume(ring));
+	ASSERT_EQ(SW_EVENT_FLOW, e.kind);
+	ASSERT_EQ(INGRESS, e.key.vni);
+	ASSERT_EQ(htonl(ip4(PEER)), e.key.dst.w[3]);
+	ASSERT_EQ(htonl(ip4("10.0.0.11")), e.to_dst.w[3]);
+
+	/* to a VIP: one event, though two flows are made */
+	EXPECT_VERDICT(CONTAINER, self->h0, tcp(mac_any, "10.0.1.11", 1, "10.0.1.2", 80, 2, 0),
+		       LOCAL, REDIRECT);
+	ASSERT_EQ(1, ring_buffer__consume(ring));
+	ASSERT_EQ(SW_FLOW_VIP, e.key.dir);
+	ASSERT_EQ(htonl(ip4("10.0.1.12")), e.to_dst.w[3]);
+
+	/* drops, with the key where there is one */
+	EXPECT_VERDICT(CONTAINER, self->h0, arp("10.0.1.66", "10.0.1.12"), DROP_SPOOFED, SHOT);
+	ASSERT_EQ(1, ring_buffer__consume(ring));
+	ASSERT_EQ(SW_EVENT_DROP, e.kind);
+	ASSERT_EQ(SW_DROP_SPOOFED, e.reason);
+	ASSERT_EQ(self->h0, e.ifindex);
+	ASSERT_EQ(0, e.key.proto);
+	EXPECT_VERDICT(CONTAINER, self->h0, tcp(mac_any, "10.0.1.11", 1, "10.0.1.77", 80, 2, 0),
+		       DROP_NO_ENDPOINT, SHOT);
+	ASSERT_EQ(1, ring_buffer__consume(ring));
+	ASSERT_EQ(SW_DROP_NO_ENDPOINT, e.reason);
+	ASSERT_EQ(htonl(ip4("10.0.1.77")), e.key.dst.w[3]);
+	ring_buffer__free(ring);
 }
 
 TEST_F(packets, anything_is_survived)

@@ -14,13 +14,14 @@ INLINE int path_container(struct sk_buff *skb, const struct sw_settings *set)
 	struct sw_link *link = find_link(skb);
 	struct pkt p;
 
+	p.key.proto = 0;
 	if (!set || !link)
-		return leave(skb, DROP(NO_NETWORK));
+		return leave(skb, set, &p, DROP(NO_NETWORK));
 	if (skb->protocol == sw_htons(ETH_P_IP))
-		return leave(skb, from_container(skb, &p, set, link));
+		return leave(skb, set, &p, from_container(skb, &p, set, link));
 	if (skb->protocol == sw_htons(ETH_P_ARP))
-		return leave(skb, answer_arp(skb, link));
-	return leave(skb, DROP(PROTOCOL));
+		return leave(skb, set, &p, answer_arp(skb, link));
+	return leave(skb, set, &p, DROP(PROTOCOL));
 }
 
 struct vxlan_frame {
@@ -85,7 +86,8 @@ INLINE int path_clients(struct sk_buff *skb, const struct sw_settings *set)
 
 	if (!set)
 		return ACT_PASS;
-	return leave(skb, from_clients(skb, &p, set));
+	p.key.proto = 0;
+	return leave(skb, set, &p, from_clients(skb, &p, set));
 }
 
 /* From the loopback: this node's own processes as clients. */
@@ -99,7 +101,7 @@ INLINE int path_loopback(struct sk_buff *skb, const struct sw_settings *set)
 	port = port_of(skb, &p);
 	if (!port)
 		return ACT_PASS;
-	return leave(skb, published(skb, &p, set, port, SW_FLOW_TO_NODE));
+	return leave(skb, set, &p, published(skb, &p, set, port, SW_FLOW_TO_NODE));
 }
 
 INLINE struct verdict from_device(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
@@ -129,5 +131,6 @@ INLINE int path_frame(struct sk_buff *skb, const struct sw_settings *set, __u32 
 
 	if (!set)
 		return ACT_DROP;
-	return leave(skb, from_device(skb, &p, set, vni, via));
+	p.key.proto = 0;
+	return leave(skb, set, &p, from_device(skb, &p, set, vni, via));
 }

@@ -59,8 +59,13 @@ INLINE struct verdict to_backend(struct sk_buff *skb, struct pkt *p, const struc
 		n.state = state;
 		n.seen_s = now_s();
 		p->key.vni = vni;
+		p->key.dir = SW_FLOW_REMAPPED;
 		if (remember_reply(skb, p, vni, &t, &n, SW_FLOW_REMAPPED))
 			return DROP(FLOW_CLASH);
+		if (via) {
+			flow_to_target(&n, &t);
+			note_flow(skb, set, &p->key, &n);
+		}
 	}
 	if (rewrite(skb, p, &t))
 		return DROP(REWRITE);
@@ -128,6 +133,7 @@ INLINE struct verdict published(struct sk_buff *skb, struct pkt *p, const struct
 		n.gen = e->gen;
 		n.seen_s = now_s();
 		put_flow(skb, &p->key, &n, 0);
+		note_flow(skb, set, &p->key, &n);
 	}
 	remember_fragment(skb, p);
 	if (!e->ifindex)

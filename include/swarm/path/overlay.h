@@ -96,13 +96,11 @@ INLINE struct verdict to_vip(struct sk_buff *skb, struct pkt *p, const struct sw
 		n.state = SW_FLOW_IN_NETWORK;
 		if (remember_reply(skb, p, vni, &t, &n, 0))
 			return DROP(FLOW_CLASH);
-		sw_addr_set4(&n.src, t.saddr);
-		n.dst = addr;
-		n.sport = t.sport;
-		n.dport = t.dport;
+		flow_to_target(&n, &t);
 		n.state = 0;
 		p->key.dir = SW_FLOW_VIP;
 		put_flow(skb, &p->key, &n, 0);
+		note_flow(skb, set, &p->key, &n);
 		client = endpoint4(skb, vni, p->saddr);
 		if (client && !READ_ONCE(client->translated))
 			WRITE_ONCE(client->translated, 1);

@@ -21,6 +21,14 @@ INLINE void target_same(struct target *t, const struct pkt *p)
 	t->dport = p->key.dport;
 }
 
+INLINE void flow_to_target(struct sw_flow *f, const struct target *t)
+{
+	sw_addr_set4(&f->src, t->saddr);
+	sw_addr_set4(&f->dst, t->daddr);
+	f->sport = t->sport;
+	f->dport = t->dport;
+}
+
 INLINE void target_of_flow(struct target *t, const struct sw_flow *f)
 {
 	t->saddr = f->src.w[3];

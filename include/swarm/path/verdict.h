@@ -3,7 +3,7 @@
 #pragma once
 
 #include "swarm/drop.h"
-#include "swarm/path/platform.h"
+#include "swarm/path/parse.h"
 
 /* What has been decided: why, and what the platform is to do. */
 struct verdict {
@@ -16,8 +16,12 @@ struct verdict {
 /* The next program's, or the stack's. */
 #define PASS VERDICT(PASS, ACT_PASS)
 
-INLINE int leave(struct sk_buff *skb, struct verdict v)
+/* The key of p counts as soon as it has a protocol. */
+INLINE int leave(struct sk_buff *skb, const struct sw_settings *set, const struct pkt *p,
+		 struct verdict v)
 {
 	count(skb, v.reason);
+	if (v.reason >= SW_DROP_MALFORMED)
+		note_drop(skb, set, p->key.proto ? &p->key : NULL, v.reason);
 	return v.act;
 }
