@@ -3,6 +3,7 @@
 # make            build/swarm-agent, build/swarmctl, build/swarm-shim and the BPF objects
 # make unit       unit tests and fuzz corpora under ASan and UBSan
 # make check      unit tests, both compilers, format and static analysis
+# make netlink-gen  what follows from include/uapi/swarm.yaml
 # make install    DESTDIR= PREFIX=
 #
 # Sources are found, not listed: every agent/**/*.c that is no test and no program's main file
@@ -156,8 +157,15 @@ FORMATTED = $(shell find agent bpf include selftests -name '*.[ch]' ! -path '*/u
 format:
 	clang-format -i $(FORMATTED)
 
-format-check:
+format-check: netlink-gen-check
 	clang-format --dry-run -Werror $(FORMATTED)
+
+# include/uapi/linux/swarm.h and kmod/netlink_gen.[ch], which are committed, from swarm.yaml.
+netlink-gen:
+	scripts/netlink-gen
+
+netlink-gen-check:
+	scripts/netlink-gen --check
 
 install: all
 	install -D -m 755 build/swarm-agent $(DESTDIR)$(PREFIX)/sbin/swarm-agent
@@ -171,7 +179,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all unit check format format-check install clean test-bins
+.PHONY: all unit check format format-check netlink-gen netlink-gen-check install clean test-bins
 .SECONDARY:
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
