@@ -4,7 +4,10 @@
 # make unit       unit tests and fuzz corpora under ASan and UBSan
 # make check      unit tests, both compilers, format and static analysis
 # make netlink-gen  what follows from include/uapi/swarm.yaml
+# make kmod       build/kmod/swarm.ko; KDIR= the kernel's headers, DEBUG=1 with self-tests at load
 # make install    DESTDIR= PREFIX=
+# make modules_install   the module where modprobe finds it; INSTALL_MOD_PATH=
+# make dkms_install      its sources for DKMS, below DESTDIR/usr/src
 #
 # Sources are found, not listed: every agent/**/*.c that is no test and no program's main file
 # goes into one archive that the programs and the tests link against.
@@ -142,6 +145,33 @@ $B/selftests/datapath/dpctl: selftests/datapath/dpctl.c $(LIB)
 $B/fuzzers/%: selftests/fuzz/%_fuzz.c $(LIB)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-missing-prototypes -o $B/$*_fuzz $< $(LIB) $(PKG_LIBS)
 
+# The kernel's build wants sources and objects in one folder: one of links, so that the tree stays
+# clean. Its compiler is that of KDIR, whatever CC is here.
+KDIR ?= $(lastword $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V))
+KMOD := $(CURDIR)/$B/kmod
+KBUILD = $(MAKE) MAKEOVERRIDES= -C $(KDIR) M=$(KMOD) W=1 $(if $(DEBUG),DEBUG=$(DEBUG)) \
+	 $(if $(KCHECK),C=2)
+
+$(KMOD)/linked: FORCE
+	@test -n "$(KDIR)" || { echo "no kernel headers: install linux-headers, or say KDIR=" >&2; exit 1; }
+	@mkdir -p $(KMOD)
+	@find $(KMOD) -xtype l -delete
+	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/include $(KMOD)/
+
+kmod: $(KMOD)/linked
+	$(KBUILD) modules
+
+modules_install: kmod
+	$(KBUILD) $(if $(INSTALL_MOD_PATH),INSTALL_MOD_PATH=$(INSTALL_MOD_PATH)) modules_install
+
+DKMS = $(DESTDIR)/usr/src/swarm-$(VERSION)
+dkms_install:
+	install -d $(DKMS)
+	cp -r Kbuild kmod include $(DKMS)
+	sed 's,@VERSION@,$(VERSION),g' scripts/dkms.conf.in > $(DKMS)/dkms.conf
+
+FORCE:
+
 test-bins: $(TEST_BIN) $(FUZZERS:%.c=$B/%)
 
 unit:
@@ -179,7 +209,8 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all unit check format format-check netlink-gen netlink-gen-check install clean test-bins
+.PHONY: all unit check format format-check netlink-gen netlink-gen-check install clean test-bins \
+	kmod modules_install dkms_install FORCE
 .SECONDARY:
 
 -include $(shell find $B -name '*.d' 2>/dev/null)

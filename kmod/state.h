@@ -15,12 +15,14 @@
 #include <linux/mutex.h>
 #include <linux/rhashtable.h>
 #include <linux/xarray.h>
+#include <net/dst_cache.h>
 #include <net/net_namespace.h>
 
 #include "swarm/drop.h"
 #include "swarm/map.h"
 
 struct sw_flows;
+struct sw_tunnel;
 
 /* Bounds of what can be set in one namespace; those of the BPF maps. */
 #define SW_NETWORKS_MAX 4096
@@ -48,6 +50,15 @@ struct sw_table {
 	__u16 slots[]; /* indexes into backends */
 };
 
+/* Another node. Freed after a grace period, with dst_cache_destroy(). */
+struct sw_peer {
+	struct rhash_head node;
+	struct rcu_head rcu;
+	struct sw_addr vtep;
+	__u32 id; /* of sw_net.peer_ids */
+	struct dst_cache route; /* from this node's VTEP; dst_cache_init() by who makes the peer */
+};
+
 /* How many there are of what is bounded. */
 struct sw_usage {
 	__u32 networks, endpoints, peers, ports, links;
@@ -72,6 +83,9 @@ struct sw_net {
 	struct sw_flows __rcu *flows; /* both NULL together with settings */
 	struct sw_flows __rcu *fragments;
 	struct sw_counts __percpu *counts;
+
+	struct hlist_head hooks; /* of hooks.c, under rtnl_lock */
+	struct sw_tunnel *tunnel; /* of tunnel.c, under the lock; NULL: closed */
 };
 
 struct sw_counts {
@@ -103,7 +117,7 @@ struct sw_network *sw_network_find(struct sw_net *sn, __u32 vni);
 struct sw_endpoint *sw_endpoint_find(struct sw_net *sn, const struct sw_endpoint_key *key);
 struct sw_port *sw_port_find(struct sw_net *sn, const struct sw_port_key *key);
 struct sw_link *sw_link_find(struct sw_net *sn, __u32 ifindex);
-bool sw_peer_find(struct sw_net *sn, const struct sw_addr *vtep);
+struct sw_peer *sw_peer_find(struct sw_net *sn, const struct sw_addr *vtep);
 /* As long as the endpoint or port whose lb this is (or was, in this critical section). */
 struct sw_table *sw_table_find(struct sw_net *sn, const struct sw_lb *lb);
 /* The address in a slot, slot < lb->size; 0, or -ENOENT: there is no such table or slot. */
