@@ -25,7 +25,7 @@ END
 
 # A swarm led by n1. usage: swarm_form MANAGERS WORKERS [FLAG…]   nodes n1…
 swarm_form() {
-	local managers=$1 workers=$2 i token
+	local managers=$1 workers=$2 i token out
 	shift 2
 	for i in $(seq $((managers + workers))); do
 		agent_start "n$i" "$@" || return
@@ -33,7 +33,9 @@ swarm_form() {
 	d n1 swarm init --advertise-addr "$(node_ip n1)" > /dev/null || return
 	token=$(d n1 swarm join-token -q manager)
 	for i in $(seq 2 "$managers"); do
-		d "n$i" swarm join --token "$token" "$(node_ip n1):2377" > /dev/null || return
+		out=$(d "n$i" swarm join --token "$token" "$(node_ip n1):2377") || return
+		# the CLI asks the node right after: one that does not know its leader yet says "a worker"
+		[[ $out == *"as a manager"* ]] || { echo "n$i: $out"; return 1; }
 	done
 	token=$(d n1 swarm join-token -q worker)
 	for i in $(seq $((managers + 1)) $((managers + workers))); do

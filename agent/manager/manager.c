@@ -41,6 +41,7 @@ struct manager {
 	struct roles *roles; /* while it leads */
 	struct store_watch watch;
 	bool leads;
+	uint64_t told_leader; /* the raft ID when opt.on_leader() was last due */
 	/* to the leader, while another one leads */
 	struct grpc_channel *to_leader;
 	/* a join under way */
@@ -140,6 +141,7 @@ static void on_leader(bool leader, uint64_t term, void *arg)
 		lead(m);
 	else
 		stop_leading(m);
+	m->told_leader = raftd_leader_id(m->raftd);
 	m->opt.on_leader(m->opt.arg);
 }
 
@@ -173,15 +175,20 @@ static void tell_managers(struct manager *m)
 static void on_members(void *arg)
 {
 	struct manager *m = arg;
+	uint64_t leader = raftd_leader_id(m->raftd);
 
 	/* a call in hand of a former leader fails now, to be made again, not when that one answers */
 	if (!m->leads && m->to_leader &&
-	    !streq(grpc_channel_addr(m->to_leader),
-		   raftd_member_addr(m->raftd, raftd_leader_id(m->raftd)))) {
+	    !streq(grpc_channel_addr(m->to_leader), raftd_member_addr(m->raftd, leader))) {
 		grpc_server_abort_leader_calls(m->grpc);
 		grpc_channel_free(steal_ptr(m->to_leader));
 	}
 	tell_managers(m);
+	if (leader == m->told_leader)
+		return;
+	m->told_leader = leader;
+	if (leader != raftd_id(m->raftd)) /* of our own leadership on_leader() tells */
+		m->opt.on_leader(m->opt.arg);
 }
 
 static void on_removed(void *arg)

@@ -49,6 +49,7 @@ struct swarm {
 	uint64_t renew_backoff_ms;
 	struct timer manager_timer; /* to try again to start as a manager */
 	bool manager_failed; /* it could not join: close it before the next try */
+	bool registered; /* with a dispatcher, since swarm_node_start() */
 	uint32_t vxlan_port; /* 0: not told yet */
 
 	void (*serve)(int fd, void *arg);
@@ -83,7 +84,9 @@ int swarm_check_availability(const char *a, struct err *err);
 int swarm_need_vault(struct swarm *s, struct err *err);
 struct manager_options swarm_manager_options(struct swarm *s);
 void swarm_set_status(struct swarm *s, enum swarm_state status, const char *error);
-/* This node is registered with a dispatcher: what waited for that is answered. */
+/* Answer what waits for this node to be ready, if it is: registered with a dispatcher and, where it
+ * joins as a manager, one that knows the leader. Called when either comes about; more calls are
+ * harmless. */
 void swarm_ready(struct swarm *s);
 /* The cluster removed this node, or its certificate is refused for good. */
 void swarm_fatal(struct swarm *s, const char *why);

@@ -76,9 +76,12 @@ void swarm_ready(struct swarm *s)
 {
 	struct err err = ERR_INIT;
 
-	if (s->leaving)
+	if (s->leaving || !s->registered)
 		return;
 	if (s->state.joining) {
+		/* like SwarmKit's: a manager that joins answers for the swarm when "join" returns */
+		if (s->cert_manager && !(s->manager && manager_has_leader(s->manager)))
+			return;
 		s->state.joining = false;
 		free(steal_ptr(s->state.token));
 		if (swarm_settings_save(&s->state, s->dir, &err))
@@ -153,6 +156,7 @@ static void on_leader(void *arg)
 	log_info("swarm: %s", manager_leads(s->manager)	       ? "this manager leads"
 			      : manager_has_leader(s->manager) ? "another manager leads"
 							       : "no leader is known");
+	swarm_ready(s);
 }
 
 static void close_removed(void *arg)

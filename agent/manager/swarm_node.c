@@ -56,6 +56,7 @@ static void on_registered(void *arg)
 		nets_heard(s->opt.nets);
 	if (s->attachments)
 		attachments_registered(s->attachments);
+	s->registered = true;
 	swarm_ready(s);
 }
 
@@ -339,6 +340,7 @@ void swarm_node_stop(struct swarm *s, bool leave)
 	node_logs_free(steal_ptr(s->logs));
 	attachments_free(steal_ptr(s->attachments));
 	session_free(steal_ptr(s->session));
+	s->registered = false;
 	if (s->worker)
 		worker_set_share(s->worker, NULL);
 	image_share_free(steal_ptr(s->share));
