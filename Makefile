@@ -181,7 +181,7 @@ unit:
 check:
 	scripts/check
 
-FORMATTED = $(shell find agent bpf include selftests -name '*.[ch]' ! -path '*/uapi/linux/*' \
+FORMATTED = $(shell find agent bpf include kmod selftests -name '*.[ch]' ! -path '*/uapi/linux/*' \
 	      ! -name 'netlink_gen.*')
 
 format:

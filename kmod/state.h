@@ -85,7 +85,7 @@ struct sw_net {
 	struct sw_counts __percpu *counts;
 
 	struct hlist_head hooks; /* of hooks.c, under rtnl_lock */
-	struct sw_tunnel *tunnel; /* of tunnel.c, under the lock; NULL: closed */
+	struct sw_tunnel *tunnel; /* of tunnel.c, under rtnl_lock; NULL: closed */
 };
 
 struct sw_counts {

@@ -13,6 +13,13 @@
 /*
  * Open the socket on port, in place of a former one on another port; 0 closes it. 0, or a negative
  * errno with a sentence in extack and the former socket as it was (-EADDRINUSE: the port is
- * another's). Process context, sw_net.lock held; may sleep for a grace period.
+ * another's). Process context, rtnl_lock and sw_net.lock held; may sleep for a grace
+ * period.
  */
 int sw_tunnel_set(struct sw_net *sn, __be16 port, struct netlink_ext_ack *extack);
+
+/*
+ * A device asks for the ports of tunnels (NETDEV_UDP_TUNNEL_PUSH_INFO), or forgets them (tell
+ * false). From the netdevice notifier, rtnl_lock held.
+ */
+void sw_tunnel_tell(struct sw_net *sn, struct net_device *dev, bool tell);
