@@ -159,10 +159,10 @@ $(KMOD)/linked: FORCE
 	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/include $(KMOD)/
 
 kmod: $(KMOD)/linked
-	$(KBUILD) modules
+	+$(KBUILD) modules
 
 modules_install: kmod
-	$(KBUILD) $(if $(INSTALL_MOD_PATH),INSTALL_MOD_PATH=$(INSTALL_MOD_PATH)) modules_install
+	+$(KBUILD) $(if $(INSTALL_MOD_PATH),INSTALL_MOD_PATH=$(INSTALL_MOD_PATH)) modules_install
 
 DKMS = $(DESTDIR)/usr/src/swarm-$(VERSION)
 dkms_install:

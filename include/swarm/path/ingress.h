@@ -96,7 +96,7 @@ INLINE struct verdict to_backend_node(struct sk_buff *skb, struct pkt *p,
 	}
 	sw_mac4(tun.dst, SW_MAC_ADDR, addr);
 	sw_mac4(tun.src, state & SW_FLOW_TO_NODE ? SW_MAC_ENTRY : SW_MAC_ADDR, set->vtep.w[3]);
-	return to_node(skb, p, set, &tun, error_addr);
+	return to_vtep(skb, p, set, &tun, error_addr);
 }
 
 /* Is the packet for this node itself? Only then are its ports the published ones. */

@@ -14,7 +14,7 @@ INLINE struct verdict to_endpoint(struct sk_buff *skb, struct pkt *p, const stru
 		return to_container(skb, e, set->lo_ifindex);
 	__builtin_memcpy(tun.dst, e->mac, 6);
 	sw_mac4(tun.src, SW_MAC_ADDR, p->saddr);
-	return to_node(skb, p, set, &tun, error_addr);
+	return to_vtep(skb, p, set, &tun, error_addr);
 }
 
 /* A packet whose flow was found among the replies. */
@@ -41,7 +41,7 @@ INLINE struct verdict reply(struct sk_buff *skb, struct pkt *p, const struct sw_
 		return to_client(skb, p, set, vni);
 	sw_mac4(tun.dst, state & SW_FLOW_TO_NODE ? SW_MAC_ENTRY : SW_MAC_ADDR, tun.node);
 	sw_mac4(tun.src, SW_MAC_ADDR, backend);
-	return to_node(skb, p, set, &tun, 0);
+	return to_vtep(skb, p, set, &tun, 0);
 }
 
 /* To an endpoint of this node: replies to a VIP's client are turned back first. */

@@ -50,7 +50,7 @@ struct tunnel {
  * error_addr: in whose name the sender is told that the packet is too big; 0: this node's address in
  * the network.
  */
-INLINE struct verdict to_node(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
+INLINE struct verdict to_vtep(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 			      const struct tunnel *t, __be32 error_addr)
 {
 	__be32 vtep = set->vtep.w[3];
