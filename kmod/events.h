@@ -11,14 +11,22 @@
 /* Per namespace and group; more are counted and told as lost. */
 #define SW_EVENTS_PER_S 5000
 
-/* For sw_netlink_init() and sw_netlink_exit(). */
+/*
+ * For sw_netlink_init() and sw_netlink_exit(), around the family: when it is gone, its groups'
+ * numbers may be another's. sw_events_stop() waits for events that are being told. Process context.
+ */
 int sw_events_init(void);
+void sw_events_start(void);
+void sw_events_stop(void);
 void sw_events_exit(void);
+
+extern bool sw_events_on;
 
 /* Does anyone listen to a group (SWARM_NLGRP_*) in the namespace? Any context. */
 static inline bool sw_event_wanted(const struct sw_net *sn, unsigned int group)
 {
-	return sn->net->genl_sock && genl_has_listeners(&sw_netlink_family, sn->net, group) > 0;
+	return READ_ONCE(sw_events_on) && sn->net->genl_sock &&
+	       genl_has_listeners(&sw_netlink_family, sn->net, group) > 0;
 }
 
 void __sw_event_flow(struct sw_net *sn, const struct sw_flow_key *key, const struct sw_flow *flow);

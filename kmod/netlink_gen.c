@@ -2,47 +2,47 @@
 /* Written by scripts/netlink-gen from include/uapi/swarm.yaml: change that. */
 #include "netlink_gen.h"
 
-static const struct netlink_range_validation swarm_settings_flows_max_range = {
+static struct netlink_range_validation swarm_settings_flows_max_range = {
 	.min = 0,
 	.max = 4194304,
 };
 
-static const struct netlink_range_validation swarm_settings_ports_max_range = {
+static struct netlink_range_validation swarm_settings_ports_max_range = {
 	.min = 0,
 	.max = 65536,
 };
 
-static const struct netlink_range_validation swarm_network_vni_range = {
+static struct netlink_range_validation swarm_network_vni_range = {
 	.min = 1,
 	.max = 16777215,
 };
 
-static const struct netlink_range_validation swarm_network_mtu_range = {
+static struct netlink_range_validation swarm_network_mtu_range = {
 	.min = 68,
 	.max = 65535,
 };
 
-static const struct netlink_range_validation swarm_endpoint_vni_range = {
+static struct netlink_range_validation swarm_endpoint_vni_range = {
 	.min = 1,
 	.max = 16777215,
 };
 
-static const struct netlink_range_validation swarm_endpoint_ifindex_range = {
+static struct netlink_range_validation swarm_endpoint_ifindex_range = {
 	.min = 1,
 	.max = 2147483647,
 };
 
-static const struct netlink_range_validation swarm_service_vni_range = {
+static struct netlink_range_validation swarm_service_vni_range = {
 	.min = 1,
 	.max = 16777215,
 };
 
-static const struct netlink_range_validation swarm_link_ifindex_range = {
+static struct netlink_range_validation swarm_link_ifindex_range = {
 	.min = 1,
 	.max = 2147483647,
 };
 
-static const struct netlink_range_validation swarm_link_vni_range = {
+static struct netlink_range_validation swarm_link_vni_range = {
 	.min = 1,
 	.max = 16777215,
 };
@@ -57,8 +57,10 @@ static const struct nla_policy swarm_settings_set_nl_policy[SWARM_A_SETTINGS_LO_
 	[SWARM_A_SETTINGS_VTEP] = NLA_POLICY_EXACT_LEN(16),
 	[SWARM_A_SETTINGS_VXLAN_PORT] = NLA_POLICY_MIN(NLA_BE16, 1),
 	[SWARM_A_SETTINGS_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
-	[SWARM_A_SETTINGS_FLOWS_MAX] = NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_settings_flows_max_range),
-	[SWARM_A_SETTINGS_PORTS_MAX] = NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_settings_ports_max_range),
+	[SWARM_A_SETTINGS_FLOWS_MAX] =
+		NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_settings_flows_max_range),
+	[SWARM_A_SETTINGS_PORTS_MAX] =
+		NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_settings_ports_max_range),
 	[SWARM_A_SETTINGS_LO_WAS] = { .type = NLA_U16, },
 };
 
