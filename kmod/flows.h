@@ -45,8 +45,8 @@ struct sw_fragment *sw_fragment_find(struct sw_flows *t, const struct sw_fragmen
 
 /*
  * Insert or replace; with only_new -EEXIST when there is one with this key. Of several CPUs that
- * insert one key with only_new at most one gets 0. -ENOMEM: no memory, or t is NULL. Within
- * rcu_read_lock(), any context.
+ * insert one key with only_new at the same time one gets 0, or none. -ENOMEM: no memory, or t is
+ * NULL; -EBUSY: others changed the set all the time. Within rcu_read_lock(), any context.
  */
 int sw_flow_put(struct sw_flows *t, const struct sw_flow_key *key, const struct sw_flow *flow,
 		bool only_new);
@@ -67,3 +67,8 @@ bool sw_flow_next(struct sw_flows *t, __u64 *cursor, struct sw_flow_key *key, st
 
 /* Copy what to does not have, as far as there is room and memory. Process context, both kept. */
 void sw_flows_copy(struct sw_flows *from, struct sw_flows *to);
+
+#ifdef DEBUG
+/* For self-tests: every entry is unused for longer by so many seconds. Nobody else uses t. */
+void sw_flows_age(struct sw_flows *t, __u32 seconds);
+#endif
