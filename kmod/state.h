@@ -36,7 +36,7 @@ struct sw_tunnel;
 #define SW_PORTS_MAX 65536 /* greatest settable bound */
 #define SW_FLOWS_DEFAULT 131072
 #define SW_FLOWS_MIN 1024
-#define SW_FLOWS_MAX (1 << 22)
+#define SW_FLOWS_MAX 4194304
 #define SW_FRAGMENTS_MAX 2048
 
 /* A balancing table, by sw_lb.table. Never changed; freed after a grace period. */
@@ -56,7 +56,7 @@ struct sw_peer {
 	struct rcu_head rcu;
 	struct sw_addr vtep;
 	__u32 id; /* of sw_net.peer_ids */
-	struct dst_cache route; /* from this node's VTEP; dst_cache_init() by who makes the peer */
+	struct dst_cache route; /* from this node's VTEP; reset when that changes */
 };
 
 /* How many there are of what is bounded. */
@@ -77,7 +77,7 @@ struct sw_net {
 	struct rhashtable endpoints, peers;
 	struct xarray endpoint_ids, peer_ids; /* the same objects in the order of dumps */
 	struct sw_usage usage;
-	__u32 next_table, next_gen, next_endpoint, next_peer;
+	__u32 next_gen;
 	__u32 seq; /* raised by every change, never 0: genl_dump_check_consistent() */
 
 	struct sw_flows __rcu *flows; /* both NULL together with settings */
