@@ -193,6 +193,7 @@ DOIT(service, get)
 DUMPIT(service)
 DOIT(service, set)
 DOIT(service, del)
+DOIT(table, get)
 
 DOIT(link, get)
 DUMPIT(link)

@@ -135,6 +135,13 @@ static const struct nla_policy swarm_service_del_nl_policy[SWARM_A_SERVICE_PUBLI
 	[SWARM_A_SERVICE_PUBLISHED] = NLA_POLICY_MIN(NLA_BE16, 1),
 };
 
+static const struct nla_policy swarm_table_get_nl_policy[SWARM_A_SERVICE_PUBLISHED + 1] = {
+	[SWARM_A_SERVICE_VNI] = NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_service_vni_range),
+	[SWARM_A_SERVICE_VIP] = NLA_POLICY_EXACT_LEN(16),
+	[SWARM_A_SERVICE_PROTO] = NLA_POLICY_RANGE(NLA_U8, 6, 17),
+	[SWARM_A_SERVICE_PUBLISHED] = NLA_POLICY_MIN(NLA_BE16, 1),
+};
+
 static const struct nla_policy swarm_link_get_nl_policy[SWARM_A_LINK_IFINDEX + 1] = {
 	[SWARM_A_LINK_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_link_ifindex_range),
 };
@@ -150,7 +157,7 @@ static const struct nla_policy swarm_link_del_nl_policy[SWARM_A_LINK_IFINDEX + 1
 	[SWARM_A_LINK_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &swarm_link_ifindex_range),
 };
 
-const struct genl_ops swarm_nl_ops[20] = {
+const struct genl_ops swarm_nl_ops[21] = {
 	{
 		.cmd = SWARM_CMD_SETTINGS_GET,
 		.doit = swarm_nl_settings_get_doit,
@@ -248,6 +255,13 @@ const struct genl_ops swarm_nl_ops[20] = {
 		.cmd = SWARM_CMD_SERVICE_DEL,
 		.doit = swarm_nl_service_del_doit,
 		.policy = swarm_service_del_nl_policy,
+		.maxattr = SWARM_A_SERVICE_PUBLISHED,
+		.flags = GENL_UNS_ADMIN_PERM,
+	},
+	{
+		.cmd = SWARM_CMD_TABLE_GET,
+		.doit = swarm_nl_table_get_doit,
+		.policy = swarm_table_get_nl_policy,
 		.maxattr = SWARM_A_SERVICE_PUBLISHED,
 		.flags = GENL_UNS_ADMIN_PERM,
 	},

@@ -28,6 +28,7 @@ int swarm_nl_service_get_doit(struct sk_buff *skb, struct genl_info *info);
 int swarm_nl_service_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int swarm_nl_service_set_doit(struct sk_buff *skb, struct genl_info *info);
 int swarm_nl_service_del_doit(struct sk_buff *skb, struct genl_info *info);
+int swarm_nl_table_get_doit(struct sk_buff *skb, struct genl_info *info);
 int swarm_nl_link_get_doit(struct sk_buff *skb, struct genl_info *info);
 int swarm_nl_link_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int swarm_nl_link_set_doit(struct sk_buff *skb, struct genl_info *info);
@@ -36,7 +37,7 @@ int swarm_nl_flow_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int swarm_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);
 int swarm_nl_clear_doit(struct sk_buff *skb, struct genl_info *info);
 
-extern const struct genl_ops swarm_nl_ops[20];
+extern const struct genl_ops swarm_nl_ops[21];
 
 enum {
 	SWARM_NLGRP_STATE,

@@ -14,7 +14,7 @@
 
 /*
  * A message that has not enough room at first gets twice as much, up to this: a service with its
- * most backends fits.
+ * most backends fits, and the largest balancing table.
  */
 #define SW_MESSAGE_SIZE_MAX (64 * 1024)
 
@@ -38,6 +38,7 @@ struct sw_item {
 			struct sw_service v;
 			struct sw_backend *own; /* v.backends, of requests only */
 			__u32 from; /* first backend to put; where it ended when there is no room */
+			const struct sw_table *table; /* within RCU; of sw_table_noun only */
 		} service;
 		struct {
 			__u32 ifindex;
@@ -79,7 +80,7 @@ struct sw_noun {
 };
 
 extern const struct sw_noun sw_settings_noun, sw_network_noun, sw_endpoint_noun, sw_peer_noun,
-	sw_service_noun, sw_link_noun, sw_flow_noun;
+	sw_service_noun, sw_table_noun, sw_link_noun, sw_flow_noun;
 
 /* netlink_addr.c */
 

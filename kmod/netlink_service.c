@@ -219,3 +219,46 @@ const struct sw_noun sw_service_noun = {
 	.put_id = service_put_id,
 	.put = service_put,
 };
+
+/* The balancing table of a service; there is nothing to set. */
+
+static const struct sw_lb *lb_of(struct sw_net *sn, const struct sw_service *s)
+{
+	struct sw_endpoint_key ek = {.vni = s->vni, .addr = s->vip};
+	struct sw_port_key pk = {.port = s->published, .proto = s->proto};
+	const struct sw_endpoint *e;
+	const struct sw_port *p;
+
+	if (s->proto) {
+		p = sw_port_find(sn, &pk);
+		return p ? &p->lb : NULL;
+	}
+	e = sw_endpoint_find(sn, &ek);
+	return e && e->kind == SW_ENDPOINT_VIP ? &e->lb : NULL;
+}
+
+static bool table_find(struct sw_net *sn, struct sw_item *item)
+{
+	const struct sw_lb *lb = lb_of(sn, &item->service.v);
+
+	item->service.table = lb ? sw_table_find(sn, lb) : NULL;
+	return lb;
+}
+
+static int table_put(struct sk_buff *skb, struct sw_item *item)
+{
+	const struct sw_table *t = item->service.table;
+	size_t size = t ? t->size * sizeof(t->slots[0]) : 0;
+
+	BUILD_BUG_ON(SW_LB_SIZE_MAX * sizeof(t->slots[0]) > U16_MAX - NLA_HDRLEN);
+	if (service_put_id(skb, item))
+		return -EMSGSIZE;
+	return nla_put(skb, SWARM_A_SERVICE_SLOTS, size, t ? t->slots : NULL);
+}
+
+const struct sw_noun sw_table_noun = {
+	.get = SWARM_CMD_TABLE_GET,
+	.parse_id = service_parse_id,
+	.find = table_find,
+	.put = table_put,
+};

@@ -115,6 +115,8 @@ enum {
 	 * the other, when its backends do not fit into one.
 	 */
 	SWARM_A_SERVICE_BACKEND,
+	/* The balancing table - for each slot which backend, counted in their order, takes it. */
+	SWARM_A_SERVICE_SLOTS,
 	__SWARM_A_SERVICE_MAX,
 };
 #define SWARM_A_SERVICE_MAX (__SWARM_A_SERVICE_MAX - 1)
@@ -256,6 +258,8 @@ enum {
 	SWARM_CMD_SERVICE_NTF,
 	/* A service was deleted. */
 	SWARM_CMD_SERVICE_DEL_NTF,
+	/* The balancing table of a service, as packets read it. */
+	SWARM_CMD_TABLE_GET,
 	/* A link, or all with the loopback. */
 	SWARM_CMD_LINK_GET,
 	/* Packets that come in by this link are handled. */
