@@ -101,7 +101,7 @@ static const struct option table[] = {
 	{"tlskey", NULL, 0, STR, 0, AT(tlskey), "Key of that certificate"},
 	{"experimental", NULL, 0, BOOL, WITHOUT_MEANING, AT(experimental), NULL},
 	{"datapath", NULL, 0, STR, 0, AT(datapath),
-	 "auto or bpf: what carries overlay and ingress packets (default auto)"},
+	 "auto, bpf or kmod: what carries overlay and ingress packets (default auto)"},
 	{"uplink", "uplinks", 0, LIST, 0, AT(uplinks),
 	 "Link that clients and peers come in by (repeatable; default: all)"},
 	{"ingress-return", NULL, 0, STR, 0, AT(ingress_return),

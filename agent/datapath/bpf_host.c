@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -98,39 +97,6 @@ void bpf_vxlan_device_remove(void)
 	if (if_nametoindex(DEVICE))
 		device_delete(sk);
 	nl_socket_free(sk);
-}
-
-static const char *const lo_settings[] = {"accept_local", "route_localnet"};
-
-static int lo_file(const char *name, int flags)
-{
-	char path[80];
-
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/lo/%s", name);
-	return open(path, flags | O_CLOEXEC);
-}
-
-void bpf_loopback_open(uint16_t *was)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(lo_settings); i++) {
-		_cleanup_close_ int fd = lo_file(lo_settings[i], O_RDWR);
-		char c = '1';
-
-		if (fd < 0 || read(fd, &c, 1) != 1 || c != '0')
-			continue;
-		if (pwrite(fd, "1", 1, 0) == 1)
-			*was |= 1 << i;
-	}
-}
-
-void bpf_loopback_restore(uint16_t was)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(lo_settings); i++) {
-		_cleanup_close_ int fd = was & 1 << i ? lo_file(lo_settings[i], O_WRONLY) : -1;
-
-		if (fd >= 0 && write(fd, "0", 1) != 1)
-			continue;
-	}
 }
 
 bool bpf_link_is_bridge(uint32_t ifindex)

@@ -71,8 +71,5 @@ void bpf_detach_all(struct dp_bpf *d);
  */
 int bpf_vxlan_device(uint16_t port, uint32_t *ret_ifindex, struct err *err);
 void bpf_vxlan_device_remove(void);
-/* Replies come in by the loopback; *was: settings to put back, to be kept. */
-void bpf_loopback_open(uint16_t *was);
-void bpf_loopback_restore(uint16_t was);
 /* Is it a bridge? */
 bool bpf_link_is_bridge(uint32_t ifindex);

@@ -71,14 +71,27 @@ const char *dp_reason_name(enum sw_reason reason)
 	return (unsigned int)reason < ARRAY_SIZE(names) ? names[reason] : "UNKNOWN";
 }
 
-static const struct dp_ops *const all_ops[] = {&dp_bpf_ops, &dp_fake_ops};
+/* In the order in which "auto" tries them; the last one is for tests only. */
+static const struct dp_ops *const all_ops[] = {&dp_bpf_ops, &dp_kmod_ops, &dp_fake_ops};
+
+/* What a former agent had with another back end goes: two would handle each packet. */
+static int clean_others(const struct dp_ops *ops, const char *exec_root, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_ops) && !rc; i++)
+		if (all_ops[i] != ops && all_ops[i]->clean)
+			rc = all_ops[i]->clean(exec_root, err);
+	return rc;
+}
 
 static int open_kind(const struct dp_ops *ops, const struct dp_options *opt, struct dp **ret,
 		     struct err *err)
 {
 	struct dp *dp;
-	int rc = ops->open(opt, &dp, err);
+	int rc = ops == &dp_fake_ops ? 0 : clean_others(ops, opt->exec_root, err);
 
+	rc = rc ? rc : ops->open(opt, &dp, err);
 	if (rc)
 		return rc;
 	dp->ops = ops;
@@ -88,21 +101,43 @@ static int open_kind(const struct dp_ops *ops, const struct dp_options *opt, str
 	return 0;
 }
 
+/*
+ * The back end that a former agent left working, so that connections outlive this start; else the
+ * first one that can be opened.
+ */
+static int open_auto(const struct dp_options *opt, struct dp **ret, struct err *err)
+{
+	_cleanup_free_ char *why = xstrdup("");
+	struct err e = ERR_INIT;
+	int rc = -ENOENT;
+
+	for (int active = 1; active >= 0; active--) {
+		for (size_t i = 0; i < ARRAY_SIZE(all_ops); i++) {
+			const struct dp_ops *ops = all_ops[i];
+			char *more;
+
+			if (!ops->is_active || ops->is_active(opt->exec_root) != active)
+				continue;
+			rc = open_kind(ops, opt, ret, &e);
+			if (!rc)
+				return 0;
+			more = xasprintf("%s%s%s: %s", why, *why ? "; " : "", ops->kind, e.msg);
+			free(why);
+			why = more;
+		}
+	}
+	return err_set(err, rc, "no datapath can be opened: %s", why);
+}
+
 int dp_open(const struct dp_options *opt, struct dp **ret, struct err *err)
 {
-	bool automatic = str_empty(opt->kind) || streq(opt->kind, "auto");
-	int rc = -EINVAL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(all_ops); i++) {
-		if (automatic ? all_ops[i] == &dp_fake_ops : !streq(opt->kind, all_ops[i]->kind))
-			continue;
-		rc = open_kind(all_ops[i], opt, ret, err);
-		if (!rc || !automatic)
-			return rc;
-	}
-	return automatic
-		       ? rc
-		       : err_set(err, rc, "datapath \"%s\" is unknown: use auto or bpf", opt->kind);
+	if (str_empty(opt->kind) || streq(opt->kind, "auto"))
+		return open_auto(opt, ret, err);
+	for (size_t i = 0; i < ARRAY_SIZE(all_ops); i++)
+		if (streq(opt->kind, all_ops[i]->kind))
+			return open_kind(all_ops[i], opt, ret, err);
+	return err_set(err, -EINVAL, "datapath \"%s\" is unknown: use auto, bpf or kmod",
+		       opt->kind);
 }
 
 int dp_vtep_set(struct dp *dp, const struct dp_addr *vtep, uint16_t vxlan_port, struct err *err)

@@ -69,8 +69,9 @@ void dp_addr_format(const struct dp_addr *a, char dst[INET6_ADDRSTRLEN]);
 bool dp_addr_is_set(const struct dp_addr *a);
 
 struct dp_options {
-	const char *kind; /* "auto", "bpf", or "fake" (in memory, for tests and simulation) */
-	const char *exec_root; /* bpf: <exec_root>/bpf becomes our own bpffs */
+	/* "bpf", "kmod", "auto" (see dp_open()), or "fake" (in memory, for tests and simulation) */
+	const char *kind;
+	const char *exec_root; /* of bpf: <exec_root>/bpf becomes our own bpffs */
 	struct dp_addr
 		vtep; /* this node's data-path address; may be unset until a swarm is joined */
 	uint16_t vxlan_port; /* 0: 4789 */
@@ -80,9 +81,13 @@ struct dp_options {
 };
 
 /*
- * Load the programs or take over those of a former agent. Takes about 30 ms when programs are
- * loaded, 2 ms when they are there. A former layout of the maps that this agent cannot use is
- * replaced (flows are lost then).
+ * Begin, or take over what a former agent left. "auto" is the back end that a former agent left
+ * working, else BPF, and the kernel module where BPF cannot be loaded. What a former agent had with
+ * another back end is taken away.
+ *
+ * BPF: takes about 30 ms when programs are loaded, 2 ms when they are there. A former layout of the
+ * maps that this agent cannot use is replaced (flows are lost then). Module: -ENOENT when it is not
+ * there and the kernel cannot load it.
  */
 int dp_open(const struct dp_options *opt, struct dp **ret, struct err *err);
 /* The swarm's data-path address and port, when they become known or change. */

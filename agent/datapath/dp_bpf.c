@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/rng.h"
+#include "datapath/host_lo.h"
 #include "swarm/vxlan.h"
 
 _Static_assert(SW_NETWORK_INGRESS == DP_NETWORK_INGRESS, "one flag, two names");
@@ -190,7 +191,7 @@ static int dp_bpf_open(const struct dp_options *opt, struct dp **ret, struct err
 
 	rc = rc ? rc : bpf_load(d, opt, err);
 	if (!rc) {
-		bpf_loopback_open(&d->settings.lo_was);
+		host_lo_open(&d->settings.lo_was);
 		d->settings.lo_ifindex = lo;
 		d->settings.flags = opt->return_direct ? SW_RETURN_DIRECT : 0;
 		rc = vtep_set(&d->dp, &opt->vtep, opt->vxlan_port ? opt->vxlan_port : SW_VXLAN_PORT,
@@ -218,9 +219,18 @@ static void dp_bpf_destroy(struct dp *dp)
 
 	bpf_detach_all(d);
 	bpf_vxlan_device_remove();
-	bpf_loopback_restore(d->settings.lo_was);
+	host_lo_restore(d->settings.lo_was);
 	bpf_fs_unmount(d);
 	bpf_free(d);
+}
+
+static bool dp_bpf_is_active(const char *exec_root)
+{
+	struct dp_bpf *d = bpf_new(exec_root);
+	bool mounted = bpf_fs_is_mounted(d);
+
+	bpf_free(d);
+	return mounted;
 }
 
 static int dp_bpf_clean(const char *exec_root, struct err *err)
@@ -806,6 +816,7 @@ const struct dp_ops dp_bpf_ops = {
 	.open = dp_bpf_open,
 	.close = dp_bpf_close,
 	.destroy = dp_bpf_destroy,
+	.is_active = dp_bpf_is_active,
 	.clean = dp_bpf_clean,
 	.vtep_set = vtep_set,
 	.network_set = network_set,

@@ -48,6 +48,8 @@ struct dp_ops {
 	void (*close)(struct dp *dp);
 	/* Take everything out of the kernel, then free the handle. */
 	void (*destroy)(struct dp *dp);
+	/* Did a former agent leave this one working? May be NULL: never. */
+	bool (*is_active)(const char *exec_root);
 	/* destroy() without a handle; 0 when there is nothing. May be NULL. */
 	int (*clean)(const char *exec_root, struct err *err);
 	int (*vtep_set)(struct dp *dp, const struct dp_addr *vtep, uint16_t vxlan_port,
@@ -107,6 +109,7 @@ struct dp {
 };
 
 extern const struct dp_ops dp_bpf_ops;
+extern const struct dp_ops dp_kmod_ops;
 extern const struct dp_ops dp_fake_ops;
 
 #define DP_ITEM_KEY_SIZE 64
