@@ -9,6 +9,7 @@ int sw_selftest(void)
 	bool passed = sw_selftest_tables();
 
 	passed &= sw_selftest_flows();
+	passed &= sw_selftest_reshape();
 	pr_info("swarm: self-tests %s\n", passed ? "passed" : "failed");
 	return passed ? 0 : -EINVAL;
 }

@@ -11,6 +11,7 @@ int sw_selftest(void);
 
 /* One a file; true: passed. */
 bool sw_selftest_flows(void);
+bool sw_selftest_reshape(void);
 bool sw_selftest_tables(void);
 
 #define SW_EXPECT(ok) sw_selftest_expect(ok, #ok, __func__, __LINE__)
