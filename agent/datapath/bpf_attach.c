@@ -43,22 +43,60 @@ static void filter_detach(uint32_t ifindex)
 	bpf_tc_detach(&hook, &opts);
 }
 
+static uint32_t prog_id(int prog)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(prog, &info, &size) ? 0 : info.id;
+}
+
+static bool filter_is(uint32_t ifindex, int prog)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+			    .priority = FILTER_PRIORITY);
+
+	return !bpf_tc_query(&hook, &opts) && opts.prog_id == prog_id(prog);
+}
+
+/* The program that a link of ours has on the interface; 0: there is none. */
+static uint32_t linked_prog(int fd, uint32_t ifindex)
+{
+	struct bpf_link_info info = {0};
+	uint32_t size = sizeof(info);
+
+	/* the first member of its union is the interface, as for XDP; 0 when that is gone */
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.xdp.ifindex != ifindex)
+		return 0;
+	return info.prog_id;
+}
+
+bool bpf_is_attached(struct dp_bpf *d, uint32_t ifindex, enum bpf_prog_index prog)
+{
+	_cleanup_free_ char *path = link_path(d, ifindex);
+	_cleanup_close_ int fd = -1;
+
+	if (d->no_tcx)
+		return filter_is(ifindex, d->progs[prog]);
+	fd = bpf_obj_get(path);
+	return fd >= 0 && linked_prog(fd, ifindex) == prog_id(d->progs[prog]);
+}
+
 /* Update a link that is there. -ENOENT: there is none, or its device is gone. */
 static int link_update(const char *path, uint32_t ifindex, int prog)
 {
 	_cleanup_close_ int fd = bpf_obj_get(path);
-	struct bpf_link_info info = {0};
-	struct bpf_prog_info want = {0};
-	uint32_t size = sizeof(info), want_size = sizeof(want);
+	uint32_t have;
 
 	if (fd < 0)
 		return -ENOENT;
-	/* the first member of its union is the interface, as for XDP; 0 when that is gone */
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.xdp.ifindex != ifindex) {
+	have = linked_prog(fd, ifindex);
+	if (!have) {
 		unlink(path);
 		return -ENOENT;
 	}
-	if (!bpf_obj_get_info_by_fd(prog, &want, &want_size) && want.id == info.prog_id)
+	if (have == prog_id(prog))
 		return 0;
 	return bpf_link_update(fd, prog, NULL) ? -errno : 0;
 }

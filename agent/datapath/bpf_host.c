@@ -88,6 +88,15 @@ int bpf_vxlan_device(uint16_t port, uint32_t *ret_ifindex, struct err *err)
 	return *ret_ifindex ? 0 : err_errno(err, -errno, "the link %s is gone", DEVICE);
 }
 
+uint32_t bpf_vxlan_device_find(uint16_t port)
+{
+	struct nl_sock *sk = route_socket();
+	uint32_t ifindex = sk && device_is(sk, port) ? if_nametoindex(DEVICE) : 0;
+
+	nl_socket_free(sk);
+	return ifindex;
+}
+
 void bpf_vxlan_device_remove(void)
 {
 	struct nl_sock *sk = route_socket();

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The BPF back end's parts: dp_bpf.c has what is set, bpf_load.c programs and pinned maps,
- * bpf_attach.c where programs hang, bpf_host.c what else is changed on the node.
+ * The BPF back end's parts: dp_bpf.c has what is set, bpf_service.c services and their tables,
+ * bpf_check.c what of it is not as it was set, bpf_load.c programs and pinned maps, bpf_attach.c
+ * where programs hang, bpf_host.c what else is changed on the node.
  *
  * Below <exec_root>/bpf, a bpffs of our own: a file for each map, "prog_NAME" for each program,
  * "link_IFINDEX" for each attachment (none where the kernel has no tcx: a filter of clsact stays
  * by itself).
  */
 #pragma once
+
+#include <bpf/bpf.h>
+#include <errno.h>
 
 #include "datapath/dp_impl.h"
 #include "swarm/lb.h"
@@ -42,6 +46,83 @@ struct dp_bpf {
 	struct sw_settings settings;
 };
 
+static inline struct dp_bpf *bpf_of(struct dp *dp)
+{
+	return container_of(dp, struct dp_bpf, dp);
+}
+
+static inline struct sw_addr to_sw(const struct dp_addr *a)
+{
+	struct sw_addr r;
+
+	memcpy(&r, a, sizeof(r));
+	return r;
+}
+
+static inline struct dp_addr to_dp(const struct sw_addr *a)
+{
+	struct dp_addr r;
+
+	memcpy(&r, a, sizeof(r));
+	return r;
+}
+
+static inline int bpf_put(struct dp_bpf *d, enum bpf_map_index map, const void *key,
+			  const void *value)
+{
+	return bpf_map_update_elem(d->maps[map], key, value, BPF_ANY) ? -errno : 0;
+}
+
+static inline bool bpf_get(struct dp_bpf *d, enum bpf_map_index map, const void *key, void *value)
+{
+	return !bpf_map_lookup_elem(d->maps[map], key, value);
+}
+
+static inline void bpf_del(struct dp_bpf *d, enum bpf_map_index map, const void *key)
+{
+	bpf_map_delete_elem(d->maps[map], key);
+}
+
+/* for (each key of a map): key is a pointer to storage, changed only between rounds. */
+#define for_each_key(d, map, key)                                                                  \
+	for (int _more = bpf_map_get_next_key((d)->maps[map], NULL, key); !_more;                  \
+	     _more = bpf_map_get_next_key((d)->maps[map], key, key))
+
+/* dp_bpf.c */
+
+int bpf_endpoint_put(struct dp_bpf *d, uint32_t vni, const struct sw_addr *addr,
+		     const struct sw_endpoint *e, struct err *err);
+
+/* Has the network this address for the node itself? */
+bool bpf_self_is(struct dp_bpf *d, uint32_t vni, const struct sw_addr *addr, const uint8_t mac[6]);
+/* Write the agent's settings. */
+int bpf_settings_put(struct dp_bpf *d, struct err *err);
+/* The vxlan device and the program on it. */
+int bpf_tunnel_open(struct dp_bpf *d, struct err *err);
+/* What the map shall have of a link. */
+struct sw_link bpf_link_of(struct dp_bpf *d, const struct dp_link *l);
+
+static inline enum bpf_prog_index bpf_prog_of(uint32_t role)
+{
+	return role == DP_LINK_CONTAINER ? PROG_CONTAINER : PROG_CLIENTS;
+}
+
+/* bpf_check.c: operations */
+
+void bpf_check(struct dp *dp, const struct dp_item *item);
+int bpf_mend(struct dp *dp, struct err *err);
+
+/* bpf_service.c: operations, and */
+
+int bpf_service_set(struct dp *dp, const struct dp_service *s, struct err *err);
+int bpf_service_del(struct dp *dp, const struct dp_service *s, struct err *err);
+int bpf_shares(struct dp *dp, const struct dp_service *s, uint32_t *slots, uint32_t *ret_size);
+/* Its table is the one that its backends make. */
+bool bpf_service_is_whole(struct dp_bpf *d, const struct dp_service *s);
+int bpf_each_service(struct dp_bpf *d, dp_visit_fn visit, void *arg);
+/* Forget tables that no service uses: of updates that a former agent did not finish. */
+void bpf_tables_collect(struct dp_bpf *d);
+
 /* bpf_load.c */
 
 /* Mount the bpffs if need be. */
@@ -58,6 +139,7 @@ void bpf_close_all(struct dp_bpf *d);
 
 /* Idempotent; a program of an older load is replaced without a gap. */
 int bpf_attach(struct dp_bpf *d, uint32_t ifindex, enum bpf_prog_index prog, struct err *err);
+bool bpf_is_attached(struct dp_bpf *d, uint32_t ifindex, enum bpf_prog_index prog);
 void bpf_detach(struct dp_bpf *d, uint32_t ifindex);
 /* From every link, known or not. */
 void bpf_detach_all(struct dp_bpf *d);
@@ -70,6 +152,8 @@ void bpf_detach_all(struct dp_bpf *d);
  * *ret_ifindex.
  */
 int bpf_vxlan_device(uint16_t port, uint32_t *ret_ifindex, struct err *err);
+/* Its index, 0 when there is none of this port. */
+uint32_t bpf_vxlan_device_find(uint16_t port);
 void bpf_vxlan_device_remove(void);
 /* Is it a bridge? */
 bool bpf_link_is_bridge(uint32_t ifindex);

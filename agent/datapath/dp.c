@@ -97,6 +97,8 @@ static int open_kind(const struct dp_ops *ops, const struct dp_options *opt, str
 	dp->ops = ops;
 	dp->syncing = false;
 	map_init(&dp->marks);
+	dp->verify = NULL;
+	dp_events_init(dp);
 	*ret = dp;
 	return 0;
 }
@@ -152,6 +154,7 @@ void dp_close(struct dp *dp)
 {
 	if (!dp)
 		return;
+	dp_events_done(dp);
 	map_done(&dp->marks);
 	dp->ops->close(dp);
 }
@@ -160,6 +163,7 @@ void dp_destroy(struct dp *dp)
 {
 	if (!dp)
 		return;
+	dp_events_done(dp);
 	map_done(&dp->marks);
 	dp->ops->destroy(dp);
 }
@@ -176,14 +180,67 @@ int dp_clean(const char *exec_root, struct err *err)
 	return first;
 }
 
-static void mark(struct dp *dp, const struct dp_item *item)
+int dp_item_set(struct dp *dp, const struct dp_item *item, struct err *err)
+{
+	switch (item->kind) {
+	case DP_ITEM_NETWORK:
+		return dp->ops->network_set(dp, item->network, err);
+	case DP_ITEM_ENDPOINT:
+		return dp->ops->endpoint_set(dp, item->endpoint, err);
+	case DP_ITEM_PEER:
+		return dp->ops->peer_set(dp, item->peer, err);
+	case DP_ITEM_SERVICE:
+		return dp->ops->service_set(dp, item->service, err);
+	default:
+		return dp->ops->link_set(dp, item->link, err);
+	}
+}
+
+int dp_item_del(struct dp *dp, const struct dp_item *item, struct err *err)
+{
+	const struct dp_endpoint *e = item->endpoint;
+
+	switch (item->kind) {
+	case DP_ITEM_NETWORK:
+		return dp->ops->network_del(dp, item->network->vni, err);
+	case DP_ITEM_ENDPOINT:
+		return dp->ops->endpoint_del(dp, e->vni, &e->addr, err);
+	case DP_ITEM_PEER:
+		return dp->ops->peer_del(dp, item->peer, err);
+	case DP_ITEM_SERVICE:
+		return dp->ops->service_del(dp, item->service, err);
+	default:
+		return dp->ops->link_del(dp, item->link->ifindex, err);
+	}
+}
+
+/* What shall be was said: do it, or only compare. */
+static int set(struct dp *dp, const struct dp_item *item, struct err *err)
 {
 	char key[DP_ITEM_KEY_SIZE];
+	int rc = 0;
 
-	if (!dp->syncing)
-		return;
-	dp_item_key(item, key);
-	map_put(&dp->marks, key, dp);
+	if (dp->verify)
+		dp_verify_item(dp, item);
+	else
+		rc = dp_item_set(dp, item, err);
+	if (rc)
+		return rc;
+	if (dp->syncing) {
+		dp_item_key(item, key);
+		map_put(&dp->marks, key, dp);
+	}
+	dp_tell_set(dp, item);
+	return 0;
+}
+
+static int del(struct dp *dp, const struct dp_item *item, struct err *err)
+{
+	int rc = dp_item_del(dp, item, err);
+
+	if (!rc)
+		dp_tell_del(dp, item);
+	return rc;
 }
 
 static void default_mac(uint8_t mac[6], const struct dp_addr *a)
@@ -228,10 +285,7 @@ int dp_network_set(struct dp *dp, const struct dp_network *n, struct err *err)
 	if (!full.mtu)
 		full.mtu = 1450;
 	default_mac(full.gateway_mac, &full.gateway);
-	rc = dp->ops->network_set(dp, &full, err);
-	if (!rc)
-		mark(dp, &item);
-	return rc;
+	return set(dp, &item, err);
 }
 
 int dp_endpoint_set(struct dp *dp, const struct dp_endpoint *e, struct err *err)
@@ -246,15 +300,15 @@ int dp_endpoint_set(struct dp *dp, const struct dp_endpoint *e, struct err *err)
 	if (rc)
 		return rc;
 	default_mac(full.mac, &full.addr);
-	rc = dp->ops->endpoint_set(dp, &full, err);
-	if (!rc)
-		mark(dp, &item);
-	return rc;
+	return set(dp, &item, err);
 }
 
 int dp_endpoint_del(struct dp *dp, uint32_t vni, const struct dp_addr *addr, struct err *err)
 {
-	return dp->ops->endpoint_del(dp, vni, addr, err);
+	struct dp_endpoint e = {.vni = vni, .addr = *addr};
+	struct dp_item item = {.kind = DP_ITEM_ENDPOINT, .endpoint = &e};
+
+	return del(dp, &item, err);
 }
 
 int dp_peer_set(struct dp *dp, const struct dp_addr *vtep, struct err *err)
@@ -262,16 +316,14 @@ int dp_peer_set(struct dp *dp, const struct dp_addr *vtep, struct err *err)
 	struct dp_item item = {.kind = DP_ITEM_PEER, .peer = vtep};
 	int rc = check_addr(vtep, "node", false, err);
 
-	if (!rc)
-		rc = dp->ops->peer_set(dp, vtep, err);
-	if (!rc)
-		mark(dp, &item);
-	return rc;
+	return rc ? rc : set(dp, &item, err);
 }
 
 int dp_peer_del(struct dp *dp, const struct dp_addr *vtep, struct err *err)
 {
-	return dp->ops->peer_del(dp, vtep, err);
+	struct dp_item item = {.kind = DP_ITEM_PEER, .peer = vtep};
+
+	return del(dp, &item, err);
 }
 
 static int compare_backends(const void *a, const void *b)
@@ -337,15 +389,14 @@ int dp_service_set(struct dp *dp, const struct dp_service *s, struct err *err)
 		memcpy(b, s->backends, s->n_backends * sizeof(*b));
 	full.n_backends = sort_backends(b, s->n_backends);
 	full.backends = b;
-	rc = dp->ops->service_set(dp, &full, err);
-	if (!rc)
-		mark(dp, &item);
-	return rc;
+	return set(dp, &item, err);
 }
 
 int dp_service_del(struct dp *dp, const struct dp_service *s, struct err *err)
 {
-	return dp->ops->service_del(dp, s, err);
+	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = s};
+
+	return del(dp, &item, err);
 }
 
 int dp_link_set(struct dp *dp, const struct dp_link *l, struct err *err)
@@ -359,33 +410,23 @@ int dp_link_set(struct dp *dp, const struct dp_link *l, struct err *err)
 		rc = check_vni(l->vni, err);
 		rc = rc ? rc : check_addr(&l->addr, "container", false, err);
 	}
-	if (!rc)
-		rc = dp->ops->link_set(dp, l, err);
-	if (!rc)
-		mark(dp, &item);
-	return rc;
+	return rc ? rc : set(dp, &item, err);
 }
 
 int dp_link_del(struct dp *dp, uint32_t ifindex, struct err *err)
 {
-	return dp->ops->link_del(dp, ifindex, err);
+	struct dp_link l = {.ifindex = ifindex};
+	struct dp_item item = {.kind = DP_ITEM_LINK, .link = &l};
+
+	return del(dp, &item, err);
 }
 
-/* Identities of items that are to be deleted, copied since visits may not change anything. */
+/* Items that are to be deleted, copied since visits may not change anything. */
 struct doomed {
 	struct dp *dp;
 	bool marks; /* those without a mark, else those of the network vni */
 	uint32_t vni;
-	size_t n;
-	struct doomed_item {
-		enum dp_item_kind kind;
-		union {
-			uint32_t vni, ifindex;
-			struct dp_addr peer;
-			struct dp_endpoint endpoint;
-			struct dp_service service;
-		};
-	} * items;
+	struct map items;
 };
 
 static bool is_doomed(const struct doomed *d, const struct dp_item *item)
@@ -406,80 +447,38 @@ static bool is_doomed(const struct doomed *d, const struct dp_item *item)
 static int collect(const struct dp_item *item, void *arg)
 {
 	struct doomed *d = arg;
-	struct doomed_item *i;
 
-	if (!is_doomed(d, item))
-		return 0;
-	if (!(d->n & (d->n - 1)))
-		d->items = xrealloc(d->items, (d->n ? d->n * 2 : 1) * sizeof(*d->items));
-	i = &d->items[d->n++];
-	memset(i, 0, sizeof(*i));
-	i->kind = item->kind;
-	switch (item->kind) {
-	case DP_ITEM_NETWORK:
-		i->vni = item->network->vni;
-		break;
-	case DP_ITEM_LINK:
-		i->ifindex = item->link->ifindex;
-		break;
-	case DP_ITEM_PEER:
-		i->peer = *item->peer;
-		break;
-	case DP_ITEM_ENDPOINT:
-		i->endpoint = *item->endpoint;
-		break;
-	case DP_ITEM_SERVICE:
-		i->service = *item->service;
-		i->service.backends = NULL;
-		i->service.n_backends = 0;
-		break;
-	default:
-		break;
-	}
+	if (is_doomed(d, item))
+		dp_items_put(&d->items, item);
 	return 0;
 }
 
 static int delete_items(struct doomed *d, struct err *err)
 {
-	const struct dp_ops *ops = d->dp->ops;
+	const struct dp_item *item;
+	const char *key;
 	int rc, first = 0;
 
-	for (size_t i = 0; i < d->n; i++) {
-		struct doomed_item *it = &d->items[i];
-
-		switch (it->kind) {
-		case DP_ITEM_NETWORK:
-			rc = ops->network_del(d->dp, it->vni, err);
-			break;
-		case DP_ITEM_LINK:
-			rc = ops->link_del(d->dp, it->ifindex, err);
-			break;
-		case DP_ITEM_PEER:
-			rc = ops->peer_del(d->dp, &it->peer, err);
-			break;
-		case DP_ITEM_ENDPOINT:
-			rc = ops->endpoint_del(d->dp, it->endpoint.vni, &it->endpoint.addr, err);
-			break;
-		default:
-			rc = ops->service_del(d->dp, &it->service, err);
-			break;
-		}
+	map_for_each (&d->items, key, item) {
+		rc = del(d->dp, item, err);
 		if (rc && !first)
 			first = rc;
 	}
-	free(d->items);
+	dp_items_done(&d->items);
 	return first;
 }
 
 int dp_network_del(struct dp *dp, uint32_t vni, struct err *err)
 {
+	struct dp_network n = {.vni = vni};
+	struct dp_item item = {.kind = DP_ITEM_NETWORK, .network = &n};
 	struct doomed d = {.dp = dp, .vni = vni};
 	int rc;
 
 	dp->ops->each(dp, DP_ITEM_SERVICE, collect, &d);
 	dp->ops->each(dp, DP_ITEM_ENDPOINT, collect, &d);
 	rc = delete_items(&d, err);
-	return rc ? rc : dp->ops->network_del(dp, vni, err);
+	return rc ? rc : del(dp, &item, err);
 }
 
 void dp_sync_begin(struct dp *dp)
@@ -528,6 +527,44 @@ json_t *dp_dump(struct dp *dp)
 		dp->ops->each(dp, kind, dump_item, list);
 		json_object_set_new(all, names[kind], list);
 	}
+	return all;
+}
+
+static void add_backends(struct dp *dp, const struct dp_service *s, json_t *all)
+{
+	_cleanup_free_ uint32_t *slots = xcalloc(s->n_backends + 1, sizeof(*slots));
+	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = s};
+	json_t *service, *backends, *b;
+	uint32_t size = 0;
+	size_t i;
+
+	if (dp->ops->shares(dp, s, slots, &size))
+		return;
+	service = dp_item_json(&item);
+	backends = json_incref(json_object_get(service, "backends"));
+	json_object_del(service, "backends");
+	json_array_foreach (backends, i, b) {
+		json_object_update_missing(b, service);
+		json_object_set_new(b, "slots", json_integer(slots[i]));
+		json_object_set_new(b, "of", json_integer(size));
+		json_array_append(all, b);
+	}
+	json_decref(backends);
+	json_decref(service);
+}
+
+json_t *dp_dump_backends(struct dp *dp)
+{
+	json_t *all = json_array();
+	struct map services = MAP_INIT;
+	const struct dp_item *item;
+	const char *key;
+
+	/* a back end may be unable to answer in the midst of a visit */
+	dp->ops->each(dp, DP_ITEM_SERVICE, dp_items_put_visited, &services);
+	map_for_each (&services, key, item)
+		add_backends(dp, item->service, all);
+	dp_items_done(&services);
 	return all;
 }
 

@@ -53,6 +53,7 @@
 #include <netinet/in.h>
 
 #include "core/err.h"
+#include "core/list.h"
 #include "swarm/drop.h"
 
 struct dp;
@@ -195,6 +196,11 @@ int dp_sync_end(struct dp *dp, struct err *err);
  * "peers": [], "services": [], "links": []}. Owned by the caller.
  */
 json_t *dp_dump(struct dp *dp);
+/*
+ * The backends of all services as their balancing tables have them: the members of the service and
+ * "addr", "weight", "draining", "slots" (how many of the table's name it) and "of" (all of them).
+ */
+json_t *dp_dump_backends(struct dp *dp);
 /* Up to max flows: [{"vni","proto","src","sport","dst","dport","to":{…},"kind"}]. */
 json_t *dp_dump_flows(struct dp *dp, size_t max);
 
@@ -208,3 +214,36 @@ int dp_stats(struct dp *dp, struct dp_stats *ret);
 const char *dp_reason(enum sw_reason reason);
 /* Its short name, "DROP_NO_ENDPOINT". */
 const char *dp_reason_name(enum sw_reason reason);
+
+/*
+ * Compare the kernel with what shall be: between begin and end everything is said again by
+ * dp_*_set(), which then compares instead of setting, and fails only for wrong arguments; nothing
+ * may be deleted meanwhile. With mend, what is missing or different is set right, and what nobody
+ * wants is taken away, but for what dp_sync_end() will judge.
+ *
+ * The reply, owned by the caller: {"checked": items, "differences": [{"object", "text", "mended",
+ * "error"}]}; text is a sentence, error is there when it could not be mended.
+ */
+void dp_verify_begin(struct dp *dp, bool mend);
+json_t *dp_verify_end(struct dp *dp);
+
+/*
+ * What happens, as it happens: items that are set ("item", "was") or deleted, drops, new flows, and
+ * how many of these were lost because they were not read in time. Each event is an object with
+ * "event" (set, del, repair, drop, flow, lost) and "text", a sentence.
+ */
+struct dp_listener {
+	struct list_head node;
+	/* event is borrowed; NULL: the datapath goes, and the listener is off the list already */
+	void (*fn)(json_t *event, void *arg);
+	void *arg;
+};
+
+/* While someone listens, packets cost a little more. */
+int dp_listen(struct dp *dp, struct dp_listener *l, struct err *err);
+/* Not from within fn. Harmless for one that does not listen, once its node is list_init(). */
+void dp_unlisten(struct dp *dp, struct dp_listener *l);
+/* To be watched for reading while someone listens; -1 when there is nothing to watch. */
+int dp_events_fd(struct dp *dp);
+/* Hand what waits to all listeners. Never blocks. */
+void dp_events_read(struct dp *dp);

@@ -7,34 +7,14 @@
 
 enum { FAKE_EVENTS = 4 }; /* few, so that tests see what is lost */
 
-struct fake_item {
-	struct dp_item item;
-	union {
-		struct dp_network network;
-		struct dp_endpoint endpoint;
-		struct dp_addr peer;
-		struct dp_service service;
-		struct dp_link link;
-	};
-	struct dp_backend *backends;
-};
-
 struct fake {
 	struct dp dp;
-	struct map items; /* dp_item_key() -> struct fake_item */
+	struct map items;
 	int events_fd; /* -1: nobody listens */
 	struct sw_event events[FAKE_EVENTS];
 	size_t n_events;
 	int64_t lost;
 };
-
-static void item_free(struct fake_item *i)
-{
-	if (!i)
-		return;
-	free(i->backends);
-	free(i);
-}
 
 static int fake_open(const struct dp_options *opt, struct dp **ret, struct err *err)
 {
@@ -50,12 +30,8 @@ static int fake_open(const struct dp_options *opt, struct dp **ret, struct err *
 static void fake_close(struct dp *dp)
 {
 	struct fake *f = container_of(dp, struct fake, dp);
-	struct fake_item *item;
-	const char *key;
 
-	map_for_each (&f->items, key, item)
-		item_free(item);
-	map_done(&f->items);
+	dp_items_done(&f->items);
 	util_closep(&f->events_fd);
 	free(f);
 }
@@ -66,48 +42,30 @@ static int fake_vtep_set(struct dp *dp, const struct dp_addr *vtep, uint16_t por
 	return 0;
 }
 
-static void put(struct dp *dp, struct fake_item *i)
+static int put(struct dp *dp, const struct dp_item *item)
 {
-	struct fake *f = container_of(dp, struct fake, dp);
-	char key[DP_ITEM_KEY_SIZE];
-
-	i->item.network = &i->network; /* members of one union share their address */
-	dp_item_key(&i->item, key);
-	item_free(map_put(&f->items, key, i));
+	dp_items_put(&container_of(dp, struct fake, dp)->items, item);
+	return 0;
 }
 
 static int del(struct dp *dp, const struct dp_item *item)
 {
-	struct fake *f = container_of(dp, struct fake, dp);
-	char key[DP_ITEM_KEY_SIZE];
-
-	dp_item_key(item, key);
-	item_free(map_del(&f->items, key));
+	free(dp_items_take(&container_of(dp, struct fake, dp)->items, item));
 	return 0;
-}
-
-static struct fake_item *item_new(enum dp_item_kind kind)
-{
-	struct fake_item *i = xcalloc(1, sizeof(*i));
-
-	i->item.kind = kind;
-	return i;
 }
 
 static int fake_network_set(struct dp *dp, const struct dp_network *n, struct err *err)
 {
-	struct fake_item *i = item_new(DP_ITEM_NETWORK);
+	struct dp_item item = {.kind = DP_ITEM_NETWORK, .network = n};
 
 	(void)err;
-	i->network = *n;
-	put(dp, i);
-	return 0;
+	return put(dp, &item);
 }
 
 static int fake_network_del(struct dp *dp, uint32_t vni, struct err *err)
 {
-	struct dp_network n = {.vni = vni};
-	struct dp_item item = {.kind = DP_ITEM_NETWORK, .network = &n};
+	struct dp_item item = {.kind = DP_ITEM_NETWORK,
+			       .network = &(struct dp_network){.vni = vni}};
 
 	(void)err;
 	return del(dp, &item);
@@ -115,19 +73,17 @@ static int fake_network_del(struct dp *dp, uint32_t vni, struct err *err)
 
 static int fake_endpoint_set(struct dp *dp, const struct dp_endpoint *e, struct err *err)
 {
-	struct fake_item *i = item_new(DP_ITEM_ENDPOINT);
+	struct dp_item item = {.kind = DP_ITEM_ENDPOINT, .endpoint = e};
 
 	(void)err;
-	i->endpoint = *e;
-	put(dp, i);
-	return 0;
+	return put(dp, &item);
 }
 
 static int fake_endpoint_del(struct dp *dp, uint32_t vni, const struct dp_addr *addr,
 			     struct err *err)
 {
-	struct dp_endpoint e = {.vni = vni, .addr = *addr};
-	struct dp_item item = {.kind = DP_ITEM_ENDPOINT, .endpoint = &e};
+	struct dp_item item = {.kind = DP_ITEM_ENDPOINT,
+			       .endpoint = &(struct dp_endpoint){.vni = vni, .addr = *addr}};
 
 	(void)err;
 	return del(dp, &item);
@@ -135,12 +91,10 @@ static int fake_endpoint_del(struct dp *dp, uint32_t vni, const struct dp_addr *
 
 static int fake_peer_set(struct dp *dp, const struct dp_addr *vtep, struct err *err)
 {
-	struct fake_item *i = item_new(DP_ITEM_PEER);
+	struct dp_item item = {.kind = DP_ITEM_PEER, .peer = vtep};
 
 	(void)err;
-	i->peer = *vtep;
-	put(dp, i);
-	return 0;
+	return put(dp, &item);
 }
 
 static int fake_peer_del(struct dp *dp, const struct dp_addr *vtep, struct err *err)
@@ -153,14 +107,10 @@ static int fake_peer_del(struct dp *dp, const struct dp_addr *vtep, struct err *
 
 static int fake_service_set(struct dp *dp, const struct dp_service *s, struct err *err)
 {
-	struct fake_item *i = item_new(DP_ITEM_SERVICE);
+	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = s};
 
 	(void)err;
-	i->service = *s;
-	i->backends = xmemdup(s->backends, s->n_backends * sizeof(*s->backends));
-	i->service.backends = i->backends;
-	put(dp, i);
-	return 0;
+	return put(dp, &item);
 }
 
 static int fake_service_del(struct dp *dp, const struct dp_service *s, struct err *err)
@@ -173,18 +123,15 @@ static int fake_service_del(struct dp *dp, const struct dp_service *s, struct er
 
 static int fake_link_set(struct dp *dp, const struct dp_link *l, struct err *err)
 {
-	struct fake_item *i = item_new(DP_ITEM_LINK);
+	struct dp_item item = {.kind = DP_ITEM_LINK, .link = l};
 
 	(void)err;
-	i->link = *l;
-	put(dp, i);
-	return 0;
+	return put(dp, &item);
 }
 
 static int fake_link_del(struct dp *dp, uint32_t ifindex, struct err *err)
 {
-	struct dp_link l = {.ifindex = ifindex};
-	struct dp_item item = {.kind = DP_ITEM_LINK, .link = &l};
+	struct dp_item item = {.kind = DP_ITEM_LINK, .link = &(struct dp_link){.ifindex = ifindex}};
 
 	(void)err;
 	return del(dp, &item);
@@ -193,13 +140,13 @@ static int fake_link_del(struct dp *dp, uint32_t ifindex, struct err *err)
 static int fake_each(struct dp *dp, enum dp_item_kind kind, dp_visit_fn visit, void *arg)
 {
 	struct fake *f = container_of(dp, struct fake, dp);
-	struct fake_item *item;
+	struct dp_item *item;
 	const char *key;
 	int rc = 0;
 
 	map_for_each (&f->items, key, item) {
-		if (item->item.kind == kind && rc >= 0)
-			rc = visit(&item->item, arg);
+		if (item->kind == kind && rc >= 0)
+			rc = visit(item, arg);
 	}
 	return rc;
 }
@@ -223,15 +170,12 @@ static int fake_shares(struct dp *dp, const struct dp_service *s, uint32_t *slot
 	struct fake *f = container_of(dp, struct fake, dp);
 	struct dp_item item = {.kind = DP_ITEM_SERVICE, .service = s};
 	_cleanup_free_ uint16_t *table = NULL;
-	const struct fake_item *have;
-	char key[DP_ITEM_KEY_SIZE];
+	const struct dp_item *have = dp_items_find(&f->items, &item);
 
-	dp_item_key(&item, key);
-	have = map_get(&f->items, key);
 	if (!have)
 		return -ENOENT;
 	memset(slots, 0, s->n_backends * sizeof(*slots));
-	*ret_size = dp_service_table(&have->service, &table);
+	*ret_size = dp_service_table(have->service, &table);
 	for (uint32_t i = 0; i < *ret_size; i++)
 		slots[table[i]]++;
 	return 0;

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "core/list.h"
 #include "core/map.h"
 #include "datapath/dp.h"
 #include "swarm/event.h"
@@ -74,6 +75,13 @@ struct dp_ops {
 	int (*service_del)(struct dp *dp, const struct dp_service *s, struct err *err);
 	int (*link_del)(struct dp *dp, uint32_t ifindex, struct err *err);
 
+	/*
+	 * Tell by dp_differs() what each() does not show of an item that shall be: programs on its
+	 * link, the order of its slots. Setting it again mends that. With NULL: of what belongs to no
+	 * item: settings, devices and programs of the node; mend() sets that right. May be NULL both.
+	 */
+	void (*check)(struct dp *dp, const struct dp_item *item);
+	int (*mend)(struct dp *dp, struct err *err);
 	/* Visit all of a kind, read from the kernel; visit() may not change the datapath. */
 	int (*each)(struct dp *dp, enum dp_item_kind kind, dp_visit_fn visit, void *arg);
 	/* As dp_dump_flows(). */
@@ -106,17 +114,56 @@ struct dp {
 	const struct dp_ops *ops;
 	bool syncing;
 	struct map marks; /* item keys that were set since dp_sync_begin() */
+	struct dp_verify *verify; /* between dp_verify_begin() and _end() */
+	struct list_head listeners;
+	struct map told; /* while there are listeners: items as they know them */
+	int events_fd; /* -1: the back end tells nothing */
 };
 
 extern const struct dp_ops dp_bpf_ops;
 extern const struct dp_ops dp_kmod_ops;
 extern const struct dp_ops dp_fake_ops;
 
+/* Hand an item to its operation. */
+int dp_item_set(struct dp *dp, const struct dp_item *item, struct err *err);
+int dp_item_del(struct dp *dp, const struct dp_item *item, struct err *err);
+
+/* verify.c: compare an item with what was found, and mend. */
+void dp_verify_item(struct dp *dp, const struct dp_item *item);
+/* A difference in a sentence that goes on after the name of the item; NULL: a whole one. */
+void dp_differs(struct dp *dp, const struct dp_item *item, const char *fmt, ...) _printf_(3, 4);
+
+/* events.c: tell the listeners, if there are any. */
+void dp_events_init(struct dp *dp);
+void dp_events_done(struct dp *dp);
+void dp_tell_set(struct dp *dp, const struct dp_item *item);
+void dp_tell_del(struct dp *dp, const struct dp_item *item);
+/* A difference was mended. */
+void dp_tell_repair(struct dp *dp, const char *text);
+
 #define DP_ITEM_KEY_SIZE 64
 /* The identity of an item as text. */
 void dp_item_key(const struct dp_item *item, char dst[DP_ITEM_KEY_SIZE]);
 /* As dp_dump() shows it; owned by the caller. */
 json_t *dp_item_json(const struct dp_item *item);
+#define DP_ITEM_NAME_SIZE 96
+/* For sentences: "endpoint 10.0.1.3 of network 4097". */
+void dp_item_name(const struct dp_item *item, char dst[DP_ITEM_NAME_SIZE]);
+/* Identity and contents are equal; backends in the same order. */
+bool dp_item_same(const struct dp_item *x, const struct dp_item *y);
+/* With all that it points to, in one block for free(). */
+struct dp_item *dp_item_copy(const struct dp_item *item);
+
+/* Maps from dp_item_key() to copies of items. */
+void dp_items_put(struct map *items, const struct dp_item *item);
+/* The item of the same identity or NULL: take removes it, to be freed by the caller. */
+struct dp_item *dp_items_take(struct map *items, const struct dp_item *item);
+const struct dp_item *dp_items_find(const struct map *items, const struct dp_item *item);
+void dp_items_done(struct map *items);
+/* For each(), with such a map as its argument. */
+int dp_items_put_visited(const struct dp_item *item, void *items);
+/* Put everything that the back end has. */
+void dp_items_read(struct dp *dp, struct map *items);
 
 /*
  * The balancing table that the backends of a service make: *ret_slots, malloc'd, has an index into
@@ -136,3 +183,5 @@ struct dp_flow {
 	uint16_t sport, dport, to_sport, to_dport; /* host byte order */
 };
 json_t *dp_flow_json(const struct dp_flow *f);
+/* The kind of an enum sw_flow_dir; NULL when it is none. */
+const char *dp_flow_kind(uint8_t dir);

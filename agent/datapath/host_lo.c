@@ -30,6 +30,18 @@ void host_lo_open(uint16_t *was)
 	}
 }
 
+bool host_lo_is_open(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_close_ int fd = setting(names[i], O_RDONLY);
+		char c = '0';
+
+		if (fd >= 0 && read(fd, &c, 1) == 1 && c == '0')
+			return false;
+	}
+	return true;
+}
+
 void host_lo_restore(uint16_t was)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -12,5 +13,7 @@
  * added to *was, which is to be kept for host_lo_restore(): it may hold what a former call added.
  */
 void host_lo_open(uint16_t *was);
+/* Are both set? */
+bool host_lo_is_open(void);
 /* Put back what host_lo_open() changed. */
 void host_lo_restore(uint16_t was);
