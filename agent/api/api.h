@@ -51,7 +51,7 @@ extern const struct api_route api_system_routes[], api_container_routes[], api_e
  * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
 extern const struct api_route api_cluster_routes[];
 /* What Docker has no words for; unversioned. */
-extern const struct api_route api_agent_routes[];
+extern const struct api_route api_agent_routes[], api_datapath_routes[];
 
 /* The handler of the HTTP server; arg is the engine. */
 void api_handle(struct http_req *req, void *arg);

@@ -9,16 +9,13 @@ static const struct {
 	const struct api_route *routes;
 	bool leader;
 } tables[] = {
-	{api_system_routes, false}, {api_image_routes, false},
-	{api_build_routes, false},  {api_container_routes, false},
-	{api_log_routes, false},    {api_archive_routes, false},
-	{api_exec_routes, false},   {api_volume_routes, false},
-	{api_disk_routes, false},   {api_distribution_routes, false},
-	{api_plugin_routes, false}, {api_network_routes, false},
-	{api_swarm_routes, false},  {api_agent_routes, false},
-	{api_cluster_routes, true}, {api_node_routes, true},
-	{api_service_routes, true}, {api_service_log_routes, true},
-	{api_task_routes, true},    {api_secret_routes, true},
+	{api_system_routes, false},	  {api_image_routes, false},  {api_build_routes, false},
+	{api_container_routes, false},	  {api_log_routes, false},    {api_archive_routes, false},
+	{api_exec_routes, false},	  {api_volume_routes, false}, {api_disk_routes, false},
+	{api_distribution_routes, false}, {api_plugin_routes, false}, {api_network_routes, false},
+	{api_swarm_routes, false},	  {api_agent_routes, false},  {api_datapath_routes, false},
+	{api_cluster_routes, true},	  {api_node_routes, true},    {api_service_routes, true},
+	{api_service_log_routes, true},	  {api_task_routes, true},    {api_secret_routes, true},
 	{api_config_routes, true},
 };
 

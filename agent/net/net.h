@@ -58,6 +58,11 @@ void nets_swarm_end(struct nets *nets);
 /* The datapath, borrowed, for what shows its state; NULL outside of a swarm. */
 struct dp *nets_dp(struct nets *nets);
 /*
+ * Compare the datapath, which has to be there, with what this module wants; with mend set right what
+ * differs. The reply of dp_verify_end(), owned by the caller.
+ */
+json_t *nets_verify(struct nets *nets, bool mend);
+/*
  * The managers are heard from (again): what a former agent left in the datapath, and neither the
  * worker nor gossip names within the next minute, is removed then. Not before: without managers
  * there may be no gossip, and what is there still works.

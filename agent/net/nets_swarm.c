@@ -101,6 +101,20 @@ struct dp *nets_dp(struct nets *nets)
 	return nets->opt.dp;
 }
 
+json_t *nets_verify(struct nets *nets, bool mend)
+{
+	struct err err = ERR_INIT;
+
+	assert(nets->opt.dp);
+	records_flush(nets); /* what is still to be told is no difference */
+	dp_verify_begin(nets->opt.dp, mend);
+	/* what cannot be mended is said in the reply */
+	swarm_net_resync(nets, &err);
+	records_flush(nets);
+	uplinks_resync(nets->uplinks);
+	return dp_verify_end(nets->opt.dp);
+}
+
 /* At the agent's end. What it does for the swarm goes on without it. */
 void nets_swarm_done(struct nets *nets)
 {

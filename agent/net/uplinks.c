@@ -80,6 +80,18 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 		rt_links(u->nets->rt, on_link, u);
 }
 
+void uplinks_resync(struct uplinks *u)
+{
+	if (!u)
+		return;
+	for (size_t i = 0; i < u->n_set; i++) {
+		struct dp_link link = {.ifindex = i, .role = DP_LINK_CLIENTS};
+
+		if (u->set[i])
+			dp_link_set(u->nets->opt.dp, &link, NULL);
+	}
+}
+
 int uplinks_new(struct nets *nets, struct uplinks **ret, struct err *err)
 {
 	struct uplinks *u = xcalloc(1, sizeof(*u));

@@ -12,4 +12,6 @@ struct nets;
 struct uplinks;
 
 int uplinks_new(struct nets *nets, struct uplinks **ret, struct err *err);
+/* Tell the datapath all that it has been told. NULL is fine. */
+void uplinks_resync(struct uplinks *u);
 void uplinks_free(struct uplinks *u);
