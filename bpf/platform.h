@@ -189,12 +189,18 @@ INLINE struct sw_event *event_begin(const struct sk_buff *skb, const struct sw_s
 				    __u32 kind, __u32 reason, const struct sw_flow_key *key)
 {
 	struct sw_event *e;
+	__u32 zero = 0;
+	__u64 *lost;
 
 	if (!set || !(set->flags & SW_EVENTS))
 		return NULL;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e)
+	if (!e) {
+		lost = bpf_map_lookup_elem(&events_lost, &zero);
+		if (lost)
+			__sync_fetch_and_add(lost, 1);
 		return NULL;
+	}
 	__builtin_memset(e, 0, sizeof(*e));
 	e->kind = kind;
 	e->reason = reason;

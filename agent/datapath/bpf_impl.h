@@ -2,7 +2,7 @@
 /*
  * The BPF back end's parts: dp_bpf.c has what is set, bpf_service.c services and their tables,
  * bpf_check.c what of it is not as it was set, bpf_load.c programs and pinned maps, bpf_attach.c
- * where programs hang, bpf_host.c what else is changed on the node.
+ * where programs hang, bpf_events.c what they tell, bpf_host.c what else is changed on the node.
  *
  * Below <exec_root>/bpf, a bpffs of our own: a file for each map, "prog_NAME" for each program,
  * "link_IFINDEX" for each attachment (none where the kernel has no tcx: a filter of clsact stays
@@ -30,6 +30,7 @@ enum bpf_map_index {
 	MAP_FRAGMENTS,
 	MAP_COUNTS,
 	MAP_EVENTS,
+	MAP_EVENTS_LOST,
 	N_MAPS,
 };
 
@@ -44,6 +45,11 @@ struct dp_bpf {
 	uint32_t next_gen, next_table;
 	struct sw_lb retired; /* replaced last; packets may still be reading it */
 	struct sw_settings settings;
+	struct ring_buffer *events; /* while someone listens */
+	dp_event_fn event_fn; /* while events are read: to whom they go, and how many have gone */
+	void *event_arg;
+	int n_events;
+	uint64_t lost; /* as they were told */
 };
 
 static inline struct dp_bpf *bpf_of(struct dp *dp)
@@ -111,6 +117,12 @@ static inline enum bpf_prog_index bpf_prog_of(uint32_t role)
 
 void bpf_check(struct dp *dp, const struct dp_item *item);
 int bpf_mend(struct dp *dp, struct err *err);
+
+/* bpf_events.c: operations */
+
+int bpf_events_open(struct dp *dp, int *ret_fd, struct err *err);
+int64_t bpf_events_read(struct dp *dp, dp_event_fn fn, void *arg);
+void bpf_events_close(struct dp *dp);
 
 /* bpf_service.c: operations, and */
 

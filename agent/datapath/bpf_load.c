@@ -16,10 +16,19 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 
 static const char *const map_names[N_MAPS] = {
-	[MAP_SETTINGS] = "settings",   [MAP_NETWORKS] = "networks", [MAP_ENDPOINTS] = "endpoints",
-	[MAP_PEERS] = "peers",	       [MAP_PORTS] = "ports",	    [MAP_CHUNKS] = "chunks",
-	[MAP_BACKENDS] = "backends",   [MAP_LINKS] = "links",	    [MAP_FLOWS] = "flows",
-	[MAP_FRAGMENTS] = "fragments", [MAP_COUNTS] = "counts",	    [MAP_EVENTS] = "events",
+	[MAP_SETTINGS] = "settings",
+	[MAP_NETWORKS] = "networks",
+	[MAP_ENDPOINTS] = "endpoints",
+	[MAP_PEERS] = "peers",
+	[MAP_PORTS] = "ports",
+	[MAP_CHUNKS] = "chunks",
+	[MAP_BACKENDS] = "backends",
+	[MAP_LINKS] = "links",
+	[MAP_FLOWS] = "flows",
+	[MAP_FRAGMENTS] = "fragments",
+	[MAP_COUNTS] = "counts",
+	[MAP_EVENTS] = "events",
+	[MAP_EVENTS_LOST] = "events_lost",
 };
 
 static const char *const prog_names[N_PROGS] = {

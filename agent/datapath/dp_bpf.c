@@ -499,4 +499,7 @@ const struct dp_ops dp_bpf_ops = {
 	.flows = flows,
 	.stats = stats,
 	.shares = bpf_shares,
+	.events_open = bpf_events_open,
+	.events_read = bpf_events_read,
+	.events_close = bpf_events_close,
 };
