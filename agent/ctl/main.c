@@ -66,6 +66,9 @@ static void print_differences(json_t *reply)
 		else
 			printf("%s\n", text);
 	}
+	if (json_is_true(json_object_get(reply, "syncing")))
+		printf("what a former agent has left is judged within a minute of hearing from a "
+		       "manager\n");
 	if (!json_array_size(list))
 		printf("the kernel has all %lld items as they shall be\n",
 		       (long long)json_integer_value(json_object_get(reply, "checked")));

@@ -481,11 +481,24 @@ int dp_network_del(struct dp *dp, uint32_t vni, struct err *err)
 	return rc ? rc : del(dp, &item, err);
 }
 
-void dp_sync_begin(struct dp *dp)
+static int found_any(const struct dp_item *item, void *arg)
 {
+	bool *any = arg;
+
+	*any |= item->kind != DP_ITEM_LINK || item->link->role != DP_LINK_LOOPBACK;
+	return *any ? -EEXIST : 0;
+}
+
+bool dp_sync_begin(struct dp *dp)
+{
+	bool any = false;
+
+	for (int kind = 0; kind < DP_ITEM_KINDS && !any; kind++)
+		dp->ops->each(dp, kind, found_any, &any);
 	map_done(&dp->marks);
 	map_init(&dp->marks);
-	dp->syncing = true;
+	dp->syncing = any;
+	return any;
 }
 
 int dp_sync_end(struct dp *dp, struct err *err)

@@ -188,7 +188,8 @@ struct dp_link {
 int dp_link_set(struct dp *dp, const struct dp_link *l, struct err *err);
 int dp_link_del(struct dp *dp, uint32_t ifindex, struct err *err);
 
-void dp_sync_begin(struct dp *dp);
+/* False when there is nothing from before: dp_sync_end() has nothing to do then. */
+bool dp_sync_begin(struct dp *dp);
 int dp_sync_end(struct dp *dp, struct err *err);
 
 /*
@@ -221,8 +222,9 @@ const char *dp_reason_name(enum sw_reason reason);
  * may be deleted meanwhile. With mend, what is missing or different is set right, and what nobody
  * wants is taken away, but for what dp_sync_end() will judge.
  *
- * The reply, owned by the caller: {"checked": items, "differences": [{"object", "text", "mended",
- * "error"}]}; text is a sentence, error is there when it could not be mended.
+ * The reply, owned by the caller: {"checked": items, "syncing": true when that is yet to come,
+ * "differences": [{"object", "text", "mended", "error"}]}; text is a sentence, error is there when it
+ * could not be mended.
  */
 void dp_verify_begin(struct dp *dp, bool mend);
 json_t *dp_verify_end(struct dp *dp);

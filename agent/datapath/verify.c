@@ -232,8 +232,8 @@ json_t *dp_verify_end(struct dp *dp)
 		done(dp, n, dp->ops->mend(dp, &err), &err);
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		judge_rest(dp, order[i]);
-	reply = json_pack("{s:I, s:o}", "checked", (json_int_t)v->checked, "differences",
-			  v->differences);
+	reply = json_pack("{s:I, s:b, s:o}", "checked", (json_int_t)v->checked, "syncing",
+			  dp->syncing, "differences", v->differences);
 	dp_items_done(&v->found);
 	dp_items_done(&v->networks);
 	free(v);

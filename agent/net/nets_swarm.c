@@ -40,8 +40,7 @@ void nets_set_dp(struct nets *nets, struct dp *dp)
 	if (!dp)
 		return;
 	/* what a former agent has set stays until all sources have been heard */
-	dp_sync_begin(dp);
-	nets->syncing = true;
+	nets->syncing = dp_sync_begin(dp);
 	if (uplinks_new(nets, &nets->uplinks, &err))
 		log_error("links are not followed: %s", err.msg);
 	if (swarm_net_resync(nets, &err))

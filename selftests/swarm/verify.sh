@@ -72,7 +72,7 @@ mends "an endpoint that was deleted" "endpoint $remote of network $VNI is missin
 key="$(u32 "$VNI")$(addr "$here")"
 value=$(value_of endpoints "$key")
 change endpoints key hex $key value hex ${value% * * * * * * * *} 02 42 01 02 03 04 00 00
-mends "an endpoint that was changed" "endpoint $here of network $VNI has mac \"02:42:01:02:03:04\" instead of"
+mends "an endpoint that was changed" "endpoint $here of network $VNI has mac \"02:42:01:02:03:04\" instead of \"$(printf '02:42:%02x:%02x:%02x:%02x' ${here//./ })\""
 
 change endpoints key hex $(u32 "$VNI") $(addr 10.99.0.200) value hex $(u32 1) $(u32 0) $(nothing 8) \
 	$(addr 10.77.0.12) $(nothing 16) $(nothing 12) 02 42 0a 63 00 c8 00 00
