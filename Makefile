@@ -141,6 +141,11 @@ $B/selftests/datapath/dpctl: selftests/datapath/dpctl.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
 
+# The servers and clients of these tests: static and small, for many are started.
+$B/selftests/datapath/talk: selftests/datapath/talk.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -static -o $@ $<
+
 # With libFuzzer's main: scripts/fuzz sets B, CC and SANFLAGS.
 $B/fuzzers/%: selftests/fuzz/%_fuzz.c $(LIB)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-missing-prototypes -o $B/$*_fuzz $< $(LIB) $(PKG_LIBS)

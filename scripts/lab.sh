@@ -13,8 +13,8 @@
 
 LAB=${LAB:?}		# folder of this lab's state; created by lab_up
 BUILD=${BUILD:-$PWD/build}
-SLOW=${SLOW:-1}		# how many times slower this machine is than what the time-outs are meant for
 LAB_TIMEOUT=${LAB_TIMEOUT:-30}	# seconds that any condition is waited for
+export SLOW=${SLOW:-1}	# how many times slower this machine is than what the time-outs are meant for
 
 lab_die() {
 	echo "lab: $*" >&2
@@ -23,10 +23,10 @@ lab_die() {
 
 # Wait until a command succeeds. usage: wait_for SECONDS COMMAND…   SECONDS are those of a fast machine
 wait_for() {
-	local deadline=$(($(date +%s%N) + $1 * SLOW * 1000000000))
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * SLOW * 1000000))
 	shift
 	until "$@" > /dev/null 2>&1; do
-		[ "$(date +%s%N)" -lt $deadline ] || return 1
+		[ "${EPOCHREALTIME/[.,]/}" -lt $deadline ] || return 1
 		sleep 0.02
 	done
 }
@@ -35,26 +35,25 @@ lab_pid() { cat "$LAB/ns/$1"; }
 # Run a command in a namespace of the lab. usage: in_ns NAME COMMAND…
 in_ns() {
 	local pid
-	pid=$(lab_pid "$1") || return
+	read -r pid < "$LAB/ns/$1" || return
 	shift
 	nsenter -t "$pid" -n -m -u -- "$@"
 }
 
 # Whether a process is still the one of this lab that its pid was noted for. usage: _ours PID TEXT
 _ours() { tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -qF -- "$LAB/$2"; }
-_ns_ready() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ] && [ "$(cat "/proc/$1/comm")" = sleep ]; }
+_ns_ready() { local comm; read -r comm < "/proc/$1/comm" && [ "$comm" = sleep ]; }
 
 ns_new() {
 	local pid
 	# its arguments name the lab: a pid alone may be another's by the time the lab ends
 	unshare --net --mount --uts --propagation private -- \
-		bash -c "exec -a 'holder of $LAB/ns/$1' sleep infinity" < /dev/null > /dev/null 2>&1 &
+		bash -c "hostname '$1' && ip link set lo up && exec -a 'holder of $LAB/ns/$1' sleep infinity" \
+		< /dev/null > /dev/null 2>&1 &
 	pid=$!
 	disown $pid
 	wait_for 5 _ns_ready $pid || { lab_die "cannot make the namespace $1"; return; }
 	echo $pid > "$LAB/ns/$1"
-	in_ns "$1" hostname "$1"
-	in_ns "$1" ip link set lo up
 }
 
 # A host on the switch. usage: host_new NAME ADDRESS
@@ -137,43 +136,39 @@ node_leftovers() {
 
 # End everything of this lab, whatever state it is in.
 lab_down() {
-	local n pid
+	local n pid holders=
 	for n in "$LAB"/*/pid; do
 		[ -e "$n" ] && agent_stop "$(basename "$(dirname "$n")")" KILL
 	done
-	# the monitors and containers that outlive an agent: all processes in the lab's namespaces
 	for n in "$LAB"/ns/*; do
-		[ -e "$n" ] || continue
-		pid=$(cat "$n")
-		_ours "$pid" "ns/" || continue
-		_lab_kill_namespace "$pid"
-		kill -KILL "$pid" 2> /dev/null
-		wait_for 5 _gone "$pid"
+		[ -e "$n" ] && read -r pid < "$n" && _ours "$pid" ns/ && holders+=" $pid"
 	done
+	[ -z "$holders" ] || _lab_kill_within $holders
+	for pid in $holders; do kill -KILL "$pid" 2> /dev/null; done
+	for pid in $holders; do wait_for 5 _gone "$pid"; done
 	find /sys/fs/cgroup -depth -type d -path "*/$(basename "$LAB")-*" -exec rmdir {} + 2> /dev/null
 	rm -rf "$LAB" 2> /dev/null || { sync; rm -rf "$LAB"; }
 }
 
-# Kill what lives in the mount or network namespace of a holder process, but the holder.
-_lab_kill_namespace() {
-	local holder=$1 mnt net p
-	mnt=$(readlink "/proc/$holder/ns/mnt") || return 0
-	net=$(readlink "/proc/$holder/ns/net")
-	for p in /proc/[0-9]*; do
-		p=${p#/proc/}
-		[ "$p" != "$holder" ] || continue
-		if [ "$(readlink "/proc/$p/ns/mnt" 2> /dev/null)" = "$mnt" ] ||
-			[ "$(readlink "/proc/$p/ns/net" 2> /dev/null)" = "$net" ]; then
-			_lab_kill_children "$p"
-			kill -KILL "$p" 2> /dev/null
-		fi
+# Kill what lives in the network or mount namespaces of holder processes, but the holders: also the
+# monitors and containers that outlive an agent. One look at all processes, since there are many
+# and each is two links to read. usage: _lab_kill_within PID…
+_lab_kill_within() {
+	local pid
+	for pid in $(find /proc/[0-9]*/ns -maxdepth 1 \( -name net -o -name mnt \) -printf '%h %l\n' 2> /dev/null |
+		awk -F'[/ ]' -v holders=" $* " '
+			{pid[NR] = $3; ns[NR] = $5}
+			$5 && index(holders, " " $3 " ") {ours[$5] = 1}
+			END {for (i = 1; i <= NR; i++) if (ns[i] in ours && !index(holders, " " pid[i] " ")) print pid[i]}'); do
+		_lab_kill_children "$pid"
+		kill -KILL "$pid" 2> /dev/null
 	done
 }
 
 # The containers of a monitor live in other namespaces: they are its children.
 _lab_kill_children() {
 	local c
-	for c in $(cat "/proc/$1/task/$1/children" 2> /dev/null); do
+	for c in $({ read -r c < "/proc/$1/task/$1/children"; echo "$c"; } 2> /dev/null); do
 		_lab_kill_children "$c"
 		kill -KILL "$c" 2> /dev/null
 	done

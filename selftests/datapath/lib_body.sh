@@ -12,10 +12,10 @@
 #
 # VIP 10.0.1.2 of network 4097; published 8080/tcp and 5353/udp, target 80 and 53.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-# where nothing can be built (a guest on a read-only file system), DPCTL names the program
+# where nothing can be built (a guest on a read-only file system), DPCTL and TALK name the programs
 if [ -z "${DPCTL:-}" ]; then
-	DPCTL=$PWD/build/selftests/datapath/dpctl
-	make -s "${DPCTL#"$PWD/"}" || exit 1
+	DPCTL=$PWD/build/selftests/datapath/dpctl TALK=$PWD/build/selftests/datapath/talk
+	make -s "${DPCTL#"$PWD/"}" "${TALK#"$PWD/"}" || exit 1
 fi
 VNI=4097 INGRESS=4096 OTHER=4098
 direct=
@@ -32,8 +32,23 @@ dp() {
 }
 
 all_nodes() { # COMMAND…
+	local pids=() p rc=0
+	for p in n1 n2 n3; do
+		dp $p "$@" &
+		pids+=($!)
+	done
+	for p in "${pids[@]}"; do wait "$p" || rc=1; done
+	return $rc
+}
+# The same for commands that may come together, kept until said. usage: later NODE COMMAND…
+later() {
+	local n=$1
+	shift
+	echo "$*" >> "$LAB/later.$n"
+}
+say_later() {
 	local n
-	for n in n1 n2 n3; do dp $n "$@" || return; done
+	for n in n1 n2 n3; do dp $n < "$LAB/later.$n" && rm "$LAB/later.$n" || return; done
 }
 
 node() {
@@ -46,7 +61,7 @@ node() {
 		echo "network $VNI - 10.0.1.1 10.0.1.1${1#n}0 1450"
 		echo "network $OTHER - 10.0.1.1 10.0.1.1${1#n}0 1450"
 		echo "network $INGRESS ingress 10.0.0.1 10.0.0.1${1#n}0 1450"
-	} | dp "$1"
+	} >> "$LAB/later.$1"
 }
 
 # A container on a node. usage: container NAME NODE VNI ADDR [MTU]
@@ -57,10 +72,9 @@ container() {
 	in_ns "$1" ip link set eth0 address "$(mac_of "$4")"
 	in_ns "$1" ip addr add "$4/24" dev eth0
 	in_ns "$1" ip link set eth0 up
-	printf '%s\n' "endpoint $3 $4 h-$1" "container h-$1 $3 $4" | dp "$2" || return
-	for n in n1 n2 n3; do
-		[ $n = "$2" ] || dp $n "endpoint $3 $4 $(node_ip "$2")" || return
-	done
+	later "$2" "endpoint $3 $4 h-$1"
+	later "$2" "container h-$1 $3 $4"
+	for n in n1 n2 n3; do [ $n = "$2" ] || later $n "endpoint $3 $4 $(node_ip "$2")"; done
 	if [ "$3" = $INGRESS ]; then
 		in_ns "$1" ip route add default via 10.0.0.1 dev eth0 src "$4" table 100
 		in_ns "$1" ip rule add pref 100 from "$4" lookup 100
@@ -70,26 +84,14 @@ container() {
 
 mac_of() { printf '02:42:%02x:%02x:%02x:%02x' ${1//./ }; }
 
-# Servers say their name and whom they see.
-serve() { # NAME PORT
-	in_ns "$1" socat "TCP-LISTEN:$2,fork,reuseaddr,backlog=256" \
-		"SYSTEM:echo $1 \$SOCAT_PEERADDR; cat > /dev/null" < /dev/null > /dev/null 2>&1 &
-	in_ns "$1" socat "UDP-RECVFROM:53,fork,reuseaddr" \
-		"SYSTEM:wc -c; echo $1 \$SOCAT_PEERADDR" < /dev/null > /dev/null 2>&1 &
-	in_ns "$1" socat "TCP-LISTEN:9000,fork,reuseaddr" "SYSTEM:wc -c" < /dev/null > /dev/null 2>&1 &
-	wait_for 10 _listens "$1" "$2" && wait_for 10 _listens "$1" 9000 && wait_for 10 _listens_udp "$1" 53
-}
-_listens() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
-_listens_udp() { in_ns "$1" ss -Hlun "sport = :$2" | grep -q .; }
-
-# What a server says. usage: ask FROM ADDRESS PORT [SOCAT OPTION]
-ask() { in_ns "$1" socat -T5 - "TCP:$2:$3,connect-timeout=5${4:+,$4}" < /dev/null; }
+# Servers say their name and whom they see. usage: serve NAME
+serve() { in_ns "$1" "$TALK" serve "$1"; }
+# What a server says. usage: ask FROM ADDRESS PORT [OPTION OF TALK…]
+ask() { in_ns "$1" "$TALK" "${@:4}" ask "$2" "$3"; }
 # usage: ask_udp FROM ADDRESS PORT BYTES
-ask_udp() {
-	head -c "$4" /dev/zero | in_ns "$1" socat -b 65000 -t5 -T5 - "UDP:$2:$3" | tr '\n' ' '
-}
+ask_udp() { in_ns "$1" "$TALK" udp "$2" "$3" "$4"; }
 # usage: bulk FROM ADDRESS BYTES
-bulk() { head -c "$3" /dev/zero | in_ns "$1" timeout 60 socat -t30 - "TCP:$2:9000"; }
+bulk() { in_ns "$1" timeout $((60 * SLOW)) "$TALK" bulk "$2" "$3"; }
 reach() { in_ns "$1" ping -c1 -W3 -q "$2"; }
 cannot() { ! "$@"; }
 # The counter of a reason. usage: count NODE REASON
@@ -104,8 +106,7 @@ grows() { # NODE REASON COMMAND…
 }
 # How many different servers n connections meet. usage: different N FROM ADDRESS PORT
 different() {
-	local i
-	for ((i = 0; i < $1; i++)); do ask "$2" "$3" "$4"; done | awk '{print $1}' | sort -u | tr '\n' ' '
+	ask "$2" "$3" "$4" -n "$1" | awk '{print $1}' | sort -u | tr '\n' ' '
 }
 
 setup() {
@@ -122,9 +123,9 @@ setup() {
 	in_ns x ip addr add 172.30.0.2/24 dev eth0
 	in_ns x ip link set eth0 up
 	in_ns x ip route add default via 172.30.0.1
-	dp n1 clients br-x || return
-	for n in a b c o; do serve $n 80 || return; done
-	for n in w1 w2; do serve $n 80 || return; done
+	later n1 clients br-x
+	say_later || return
+	for n in a b c o w1 w2; do serve $n || return; done
 }
 
 test_local() {
@@ -144,8 +145,8 @@ test_nodes() {
 	check "and is reached" reach c 10.0.1.11
 	check "TCP between nodes" equals "c 10.0.1.11" ask a 10.0.1.13 80
 	check "20 MB between nodes" equals 20000000 bulk a 10.0.1.13 20000000
-	check "UDP between nodes" equals "100 c 10.0.1.11 " ask_udp a 10.0.1.13 53 100
-	check "UDP in fragments between nodes" equals "6000 c 10.0.1.11 " ask_udp a 10.0.1.13 53 6000
+	check "UDP between nodes" equals "100 c 10.0.1.11" ask_udp a 10.0.1.13 53 100
+	check "UDP in fragments between nodes" equals "6000 c 10.0.1.11" ask_udp a 10.0.1.13 53 6000
 	check "the same address in another network is another container" equals "a 10.0.1.13" ask c 10.0.1.11 80
 	check "networks are isolated" cannot reach o 10.0.1.13
 	dp n2 peer_del 10.77.0.11
@@ -167,32 +168,27 @@ test_vip() {
 	check "a VIP answers an echo" reach a 10.0.1.2
 	check "a container reaches itself by a VIP, as its node" equals "b 10.0.1.110" ask b 10.0.1.2 80
 	check "a VIP from another node" equals "b 10.0.1.13" ask c 10.0.1.2 80
-	check "UDP to a VIP" equals "100 b 10.0.1.11 " ask_udp a 10.0.1.2 53 100
-	check "UDP to a VIP in fragments" equals "6000 b 10.0.1.11 " ask_udp a 10.0.1.2 53 6000
-	check "UDP to a VIP in fragments from another node" equals "6000 b 10.0.1.13 " ask_udp c 10.0.1.2 53 6000
+	check "UDP to a VIP" equals "100 b 10.0.1.11" ask_udp a 10.0.1.2 53 100
+	check "UDP to a VIP in fragments" equals "6000 b 10.0.1.11" ask_udp a 10.0.1.2 53 6000
+	check "UDP to a VIP in fragments from another node" equals "6000 b 10.0.1.13" ask_udp c 10.0.1.2 53 6000
 	check "20 MB to a VIP of another node" equals 20000000 bulk c 10.0.1.2 20000000
 	check "a closed port of a VIP is refused at once" refuses "Connection refused" ask a 10.0.1.2 81
 	check "so is one of another node" refuses "Connection refused" ask c 10.0.1.2 81
-	check "a closed UDP port: the error finds its way" refuses "Connection refused" udp_refused c 10.0.1.2
+	check "a closed UDP port: the error finds its way" refuses "Connection refused" ask_udp c 10.0.1.2 54 1
 	check "a port of two destinations: VIP and backend" two_ways
 	all_nodes vip $VNI 10.0.1.2 10.0.1.12 10.0.1.13 || return
 	check "two backends take turns" equals "b c " different 16 a 10.0.1.2 80
 	all_nodes vip $VNI 10.0.1.2 10.0.1.12 10.0.1.13/1/drain || return
 	check "a draining backend gets no new connection" equals "b " different 12 a 10.0.1.2 80
 	all_nodes vip $VNI 10.0.1.2 || return
-	check "without backends it is counted" grows n1 DROP_NO_BACKEND in_ns a timeout 1 socat - TCP:10.0.1.2:80
+	check "without backends it is counted" grows n1 DROP_NO_BACKEND in_ns a timeout 1 "$TALK" ask 10.0.1.2 80
 }
 
-# A connected UDP socket learns of the ICMP error with its next call.
-udp_refused() {
-	in_ns "$1" socat -t2 - "UDP:$2:54" < <(echo x; sleep 0.3; echo y) && return 1
-	return 1
-}
 # One local port to two VIPs with the same backend.
 two_ways() {
 	all_nodes vip $VNI 10.0.1.3 10.0.1.12 || return
 	hold a 10.0.1.2 80 4321 || return
-	equals "b 10.0.1.11" ask a 10.0.1.3 80 bind=:4321,reuseaddr || return
+	equals "b 10.0.1.11" ask a 10.0.1.3 80 -b 4321 || return
 	release
 }
 
@@ -200,7 +196,7 @@ two_ways() {
 hold() {
 	mkfifo "$LAB/fifo"
 	: > "$LAB/held"
-	in_ns "$1" socat - "TCP:$2:$3,bind=:$4,reuseaddr,connect-timeout=5" < "$LAB/fifo" > "$LAB/held" 2>&1 &
+	in_ns "$1" "$TALK" -b "$4" hold "$2" "$3" < "$LAB/fifo" > "$LAB/held" 2>&1 &
 	held=$!
 	exec 9> "$LAB/fifo"
 	wait_for 5 test -s "$LAB/held"
@@ -218,12 +214,12 @@ test_published() {
 	all_nodes publish udp 5353 53 $INGRESS 10.0.0.12
 	for n in n2 n1 n3; do
 		check "a published port at $n${direct:+, direct}: the client's own address" equals "w2 10.77.0.2" ask client "$(node_ip $n)" 8080
-		check "UDP at $n${direct:+ (direct)}" equals "100 w2 10.77.0.2 " ask_udp client "$(node_ip $n)" 5353 100
+		check "UDP at $n${direct:+ (direct)}" equals "100 w2 10.77.0.2" ask_udp client "$(node_ip $n)" 5353 100
 		check "20 MB in at $n${direct:+ (direct)}" equals 20000000 bulk client "$(node_ip $n)" 20000000
 		check "the node itself, by its address, at $n${direct:+ (direct)}" equals "w2 $(node_ip $n)" ask $n "$(node_ip $n)" 8080
 		check "the node itself, by 127.0.0.1, at $n${direct:+ (direct)}" equals "w2 10.0.0.1${n#n}0" ask $n 127.0.0.1 8080
 	done
-	check "UDP in fragments at n2${direct:+ (direct)}" equals "4000 w2 10.77.0.2 " ask_udp client 10.77.0.12 5353 4000
+	check "UDP in fragments at n2${direct:+ (direct)}" equals "4000 w2 10.77.0.2" ask_udp client 10.77.0.12 5353 4000
 	check "a container of a bridge${direct:+ (direct)}" equals "w2 172.30.0.2" ask x 10.77.0.11 8080
 	check "another node as client${direct:+ (direct)}" equals "w2 10.77.0.13" ask n3 10.77.0.11 8080
 	check "the backend's node as client by another node${direct:+ (direct)}" equals "w2 10.77.0.12" ask n2 10.77.0.11 8080
@@ -237,7 +233,7 @@ closed_port() {
 }
 two_nodes() {
 	hold client 10.77.0.11 8080 4322 || return
-	equals "w2 10.77.0.2" ask client 10.77.0.13 8080 bind=:4322,reuseaddr || return
+	equals "w2 10.77.0.2" ask client 10.77.0.13 8080 -b 4322 || return
 	release
 }
 
@@ -274,7 +270,7 @@ same_everywhere() {
 		for n in n1 n2 n3; do
 			in_ns $n ip addr add 10.99.0.1/32 dev lo 2> /dev/null
 			in_ns client ip route replace 10.99.0.1 via "$(node_ip $n)"
-			out=$(ask client 10.99.0.1 8080 bind=:$p,reuseaddr,linger=0)
+			out=$(ask client 10.99.0.1 8080 -b $p -r)
 			echo "$p $n $out"
 		done
 	done | tee "$LAB/same" | awk '{if (s[$1] && s[$1] != $3) bad = 1; s[$1] = $3} END {exit bad || NR != 18}' ||

@@ -19,7 +19,7 @@ for n in n1 n2 n3 n4 n5; do check "2 on $n" equals 2 running_on $n; done
 elsewhere() { [ "$(docker service ps --filter desired-state=running --format '{{.Node}} {{.CurrentState}}' s | grep -v "^$1 " | grep -c ' Running')" = 10 ]; }
 from=$(now_ms)
 agent_stop n5 KILL
-_lab_kill_namespace "$(lab_pid n5)"
+_lab_kill_within "$(lab_pid n5)"
 check "a dead worker's tasks run elsewhere" wait_for 30 elsewhere n5
 took=$(($(now_ms) - from))
 echo "# it took $took ms"
