@@ -86,7 +86,7 @@ static void check_node(struct dp *dp)
 	if (!bpf_is_attached(d, d->settings.lo_ifindex, PROG_LOOPBACK))
 		dp_differs(dp, NULL, "the loopback has not its BPF program attached");
 	if (!host_lo_is_open())
-		dp_differs(dp, NULL, "net.ipv4.conf.lo.accept_local and route_localnet are not 1");
+		dp_differs(dp, NULL, "%s", DP_DIFFERS_LOOPBACK);
 	if (stray(d, &key)) {
 		struct dp_addr a = to_dp(&key.addr);
 		char text[INET6_ADDRSTRLEN];

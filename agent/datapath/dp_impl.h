@@ -132,6 +132,10 @@ int dp_item_del(struct dp *dp, const struct dp_item *item, struct err *err);
 void dp_verify_item(struct dp *dp, const struct dp_item *item);
 /* A difference in a sentence that goes on after the name of the item; NULL: a whole one. */
 void dp_differs(struct dp *dp, const struct dp_item *item, const char *fmt, ...) _printf_(3, 4);
+/* What more than one back end says of the node. */
+#define DP_DIFFERS_SETTINGS                                                                        \
+	"the settings (data path address, port, way of replies) are not this agent's"
+#define DP_DIFFERS_LOOPBACK "net.ipv4.conf.lo.accept_local and route_localnet are not 1"
 
 /* events.c: tell the listeners, if there are any. */
 void dp_events_init(struct dp *dp);

@@ -163,9 +163,9 @@ static int item_request(struct dp *dp, const struct dp_item *item, bool set, str
 	const struct kmod_commands *c = &kmod_commands[item->kind];
 	struct dp_kmod *d = kmod_of(dp);
 	struct nl_msg *m = kmod_msg_new(&d->sock, set ? c->set : c->del, 0, kmod_item_size(item));
-	char name[KMOD_NAME_SIZE], what[KMOD_NAME_SIZE + 32];
+	char name[DP_ITEM_NAME_SIZE], what[DP_ITEM_NAME_SIZE + 32];
 
-	kmod_item_name(item, name);
+	dp_item_name(item, name);
 	snprintf(what, sizeof(what), "%s cannot be %s", name, set ? "set" : "deleted");
 	assert(!(set ? kmod_item_put(m, item) : kmod_id_put(m, item)));
 	return kmod_request(&d->sock, m, NULL, NULL, what, err);
@@ -353,6 +353,31 @@ static int shares(struct dp *dp, const struct dp_service *s, uint32_t *slots, ui
 	return rc;
 }
 
+/* The module hooks links by itself, and its tables come with their services: only this is left. */
+static void check(struct dp *dp, const struct dp_item *item)
+{
+	struct dp_kmod *d = kmod_of(dp);
+	struct kmod_settings want = d->settings;
+
+	if (item)
+		return;
+	if (settings_get(d, NULL) || memcmp(&d->settings.vtep, &want.vtep, sizeof(want.vtep)) ||
+	    d->settings.vxlan_port != want.vxlan_port ||
+	    d->settings.return_direct != want.return_direct)
+		dp_differs(dp, NULL, "%s", DP_DIFFERS_SETTINGS);
+	d->settings = want;
+	if (!host_lo_is_open())
+		dp_differs(dp, NULL, "%s", DP_DIFFERS_LOOPBACK);
+}
+
+static int mend(struct dp *dp, struct err *err)
+{
+	struct dp_kmod *d = kmod_of(dp);
+
+	host_lo_open(&d->settings.lo_was);
+	return settings_set(d, err);
+}
+
 /* Events */
 
 static int events_open(struct dp *dp, int *ret_fd, struct err *err)
@@ -393,6 +418,8 @@ const struct dp_ops dp_kmod_ops = {
 	.service_del = service_del,
 	.link_set = link_set,
 	.link_del = link_del,
+	.check = check,
+	.mend = mend,
 	.each = each,
 	.flows = flows,
 	.stats = stats,

@@ -77,10 +77,6 @@ struct kmod_commands {
 /* By enum dp_item_kind. */
 extern const struct kmod_commands kmod_commands[DP_ITEM_KINDS];
 
-/* "network 4097": the object in a sentence. */
-#define KMOD_NAME_SIZE 160
-void kmod_item_name(const struct dp_item *item, char dst[KMOD_NAME_SIZE]);
-
 /* Bytes that the attributes of an item take at most. */
 size_t kmod_item_size(const struct dp_item *item);
 /* The identity, or all, as attributes. 0 or -EMSGSIZE. */

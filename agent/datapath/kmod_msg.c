@@ -51,41 +51,6 @@ const struct kmod_commands kmod_commands[DP_ITEM_KINDS] = {
 	[DP_ITEM_LINK] = {SWARM_CMD_LINK_GET, SWARM_CMD_LINK_SET, SWARM_CMD_LINK_DEL},
 };
 
-static const char *text_of(const struct dp_addr *a, char dst[INET6_ADDRSTRLEN])
-{
-	dp_addr_format(a, dst);
-	return dst;
-}
-
-void kmod_item_name(const struct dp_item *item, char dst[KMOD_NAME_SIZE])
-{
-	const struct dp_service *s = item->service;
-	char text[INET6_ADDRSTRLEN];
-
-	switch (item->kind) {
-	case DP_ITEM_NETWORK:
-		snprintf(dst, KMOD_NAME_SIZE, "network %u", item->network->vni);
-		break;
-	case DP_ITEM_ENDPOINT:
-		snprintf(dst, KMOD_NAME_SIZE, "%s of network %u",
-			 text_of(&item->endpoint->addr, text), item->endpoint->vni);
-		break;
-	case DP_ITEM_PEER:
-		snprintf(dst, KMOD_NAME_SIZE, "node %s", text_of(item->peer, text));
-		break;
-	case DP_ITEM_SERVICE:
-		if (s->kind == DP_VIP)
-			snprintf(dst, KMOD_NAME_SIZE, "virtual IP %s of network %u",
-				 text_of(&s->vip, text), s->vni);
-		else
-			snprintf(dst, KMOD_NAME_SIZE, "port %u/%s", s->published,
-				 s->proto == IPPROTO_TCP ? "tcp" : "udp");
-		break;
-	default:
-		snprintf(dst, KMOD_NAME_SIZE, "link %u", item->link->ifindex);
-	}
-}
-
 size_t kmod_item_size(const struct dp_item *item)
 {
 	return 256 + (item->kind == DP_ITEM_SERVICE ? item->service->n_backends * BACKEND_SIZE : 0);

@@ -13,13 +13,17 @@
  *	publish tcp|udp PORT TARGET VNI BACKEND…	publish_del tcp|udp PORT
  *	container LINK VNI ADDR				clients LINK
  *	link_del LINK					sync_begin, sync_end
- *	dump, flows, stats, destroy
+ *	verify_begin [mend]				verify_end
+ *	dump, flows, backends, stats, destroy
+ *	listen: what happens, until a drop and a flow have been told, at most 10 s
  *
  * A BACKEND is ADDR, ADDR/WEIGHT or ADDR/WEIGHT/drain; a LINK is a name or #INDEX.
  */
 #include <errno.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "datapath/dp.h"
 
@@ -157,6 +161,55 @@ static int print_stats(struct dp *dp)
 	return 0;
 }
 
+/* The sentences of differences. */
+static int print_differences(json_t *reply)
+{
+	json_t *d;
+	size_t i;
+
+	json_array_foreach (json_object_get(reply, "differences"), i, d)
+		printf("%s%s\n", json_string_value(json_object_get(d, "text")),
+		       json_is_true(json_object_get(d, "mended")) ? ": mended" : "");
+	json_decref(reply);
+	return 0;
+}
+
+struct listening {
+	bool drop, flow;
+};
+
+static void on_event(json_t *event, void *arg)
+{
+	const char *kind = json_string_value(json_object_get(event, "event"));
+	struct listening *l = arg;
+
+	printf("%s: %s\n", kind, json_string_value(json_object_get(event, "text")));
+	fflush(stdout);
+	l->drop |= streq(kind, "drop");
+	l->flow |= streq(kind, "flow");
+}
+
+static int listen_to(struct dp *dp, struct err *err)
+{
+	struct listening have = {false, false};
+	struct dp_listener l = {.fn = on_event, .arg = &have};
+	time_t end = time(NULL) + 10;
+	int rc = dp_listen(dp, &l, err);
+
+	if (rc)
+		return rc;
+	puts("listening");
+	fflush(stdout);
+	while (!(have.drop && have.flow) && time(NULL) < end) {
+		struct pollfd p = {.fd = dp_events_fd(dp), .events = POLLIN};
+
+		if (poll(&p, 1, 1000) > 0)
+			dp_events_read(dp);
+	}
+	dp_unlisten(dp, &l);
+	return 0;
+}
+
 static int run(struct dp *dp, char **w, size_t n, struct err *err)
 {
 	struct dp_addr a;
@@ -186,6 +239,14 @@ static int run(struct dp *dp, char **w, size_t n, struct err *err)
 		return dp_sync_begin(dp), 0;
 	if (streq(w[0], "sync_end"))
 		return dp_sync_end(dp, err);
+	if (streq(w[0], "verify_begin"))
+		return dp_verify_begin(dp, w[1]), 0;
+	if (streq(w[0], "verify_end"))
+		return print_differences(dp_verify_end(dp));
+	if (streq(w[0], "backends"))
+		return print_json(dp_dump_backends(dp));
+	if (streq(w[0], "listen"))
+		return listen_to(dp, err);
 	if (streq(w[0], "dump"))
 		return print_json(dp_dump(dp));
 	if (streq(w[0], "flows"))

@@ -279,10 +279,14 @@ same_everywhere() {
 # What an agent does after its start.
 resync() {
 	dp "$1" dump > "$LAB/dump.$1"
-	python3 - "$LAB/dump.$1" "$1" <<- 'END' | dp "$1"
-		import json, sys, socket
+	{ echo sync_begin; said "$LAB/dump.$1"; echo sync_end; } | dp "$1"
+	dp "$1" dump > "$LAB/dump2.$1"
+}
+# The commands that make what a dump shows.
+said() {
+	python3 - "$1" <<- 'END'
+		import json, sys
 		d = json.load(open(sys.argv[1]))
-		print("sync_begin")
 		for n in d["networks"]:
 		    print("network", n["vni"], "ingress" if n["ingress"] else "-", n["gateway"], n["node_addr"] or "-", n["mtu"])
 		names = {}
@@ -301,10 +305,41 @@ resync() {
 		        print("container", "#%d" % l["ifindex"], l["vni"], l["addr"])
 		    elif l["role"] == "clients":
 		        print("clients", "#%d" % l["ifindex"])
-		print("sync_end")
 	END
-	dp "$1" dump > "$LAB/dump2.$1"
 }
+
+# Looking inside: the same sentences from every back end.
+test_inside() {
+	all_nodes vip $VNI 10.0.1.2 10.0.1.12 10.0.1.13 || return
+	dp n1 dump > "$LAB/dump.n1"
+	check "backends have all slots" equals 1021 eval "dp n1 backends | jq '[.[] | select(.vip == \"10.0.1.2\") | .slots] | add'"
+	check "nothing differs" equals "" verify n1
+	printf '%s\n' "endpoint_del $VNI 10.0.1.13" "endpoint $VNI 10.0.1.77 10.77.0.12" "peer 10.77.0.99" \
+		"vip $VNI 10.0.1.2 10.0.1.12/2" "link_del eth0" | dp n1
+	local changed="VIP 10.0.1.2 of network $VNI has backend 10.0.1.12 with weight 2 instead of 1
+VIP 10.0.1.2 of network $VNI lacks the backend 10.0.1.13
+endpoint 10.0.1.13 of network $VNI is missing
+endpoint 10.0.1.77 of network $VNI is there, and nobody wants it
+link eth0 is missing
+peer 10.77.0.99 is there, and nobody wants it"
+	check "what was changed behind its back is named" equals "$changed" verify n1
+	check "and mended" equals "${changed//$'\n'/$': mended\n'}: mended" verify n1 mend
+	check "nothing differs after that" equals "" verify n1
+	check "and TCP between nodes" equals "c 10.0.1.11" ask a 10.0.1.13 80
+	dp n1 listen > "$LAB/heard" &
+	wait_for 10 grep -q listening "$LAB/heard"
+	ask a 10.0.1.2 80 > /dev/null
+	in_ns a ip addr add 10.0.1.50/24 dev eth0
+	in_ns a ping -c1 -W1 -I 10.0.1.50 10.0.1.12 > /dev/null
+	in_ns a ip addr del 10.0.1.50/24 dev eth0
+	wait $!
+	check "a flow is told" heard "flow: vip: tcp 10.0.1.11:P to 10.0.1.2:80 becomes 10.0.1.11:P to 10.0.1.1[23]:80"
+	check "a drop is told" heard "drop: source address is not the endpoint's, on link h-a, [0-9]* bytes.*"
+}
+verify() { # NODE [mend]
+	{ echo "verify_begin ${2:-}"; said "$LAB/dump.$1"; echo verify_end; } | dp "$1" | LC_ALL=C sort
+}
+heard() { sed 's/10.0.1.11:[0-9]*/10.0.1.11:P/g' "$LAB/heard" | tee "$LAB/heard.p"; grep -qx "$1" "$LAB/heard.p"; }
 
 test_sync() {
 	local n
@@ -348,5 +383,6 @@ body() {
 	all_nodes dump > /dev/null
 	test_flows
 	test_sync
+	test_inside
 	test_end
 }
