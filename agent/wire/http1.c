@@ -145,7 +145,26 @@ static int derive(struct http1_head *h)
 	return 0;
 }
 
-int http1_parse_request(const char *buf, size_t len, struct http1_head *ret)
+/* "HTTP/1.1 200 OK"; the reason may be missing. */
+static int parse_status_line(struct http1_str line, struct http1_head *h)
+{
+	const char *p = line.p;
+
+	if (line.len < 12 || memcmp(p, "HTTP/1.", 7) || (p[7] != '0' && p[7] != '1') ||
+	    p[8] != ' ' || (line.len > 12 && p[12] != ' '))
+		return -400;
+	for (int i = 9; i < 12; i++) {
+		if (p[i] < '0' || p[i] > '9')
+			return -400;
+		h->status = h->status * 10 + (p[i] - '0');
+	}
+	h->minor = p[7] - '0';
+	return h->status < 100 ? -400 : 0;
+}
+
+static int parse_head(const char *buf, size_t len,
+		      int (*first)(struct http1_str line, struct http1_head *h),
+		      struct http1_head *ret)
 {
 	size_t pos = 0, cap = len < HTTP1_HEAD_MAX ? len : HTTP1_HEAD_MAX;
 	int too_large = len >= HTTP1_HEAD_MAX ? -431 : 0, rc;
@@ -158,7 +177,7 @@ int http1_parse_request(const char *buf, size_t len, struct http1_head *ret)
 		if (rc <= 0)
 			return rc ? -400 : too_large;
 	} while (!line.len);
-	rc = parse_request_line(line, ret);
+	rc = first(line, ret);
 	if (rc)
 		return rc;
 	for (;;) {
@@ -175,6 +194,16 @@ int http1_parse_request(const char *buf, size_t len, struct http1_head *ret)
 	}
 	rc = derive(ret);
 	return rc ? rc : (int)pos;
+}
+
+int http1_parse_request(const char *buf, size_t len, struct http1_head *ret)
+{
+	return parse_head(buf, len, parse_request_line, ret);
+}
+
+int http1_parse_response(const char *buf, size_t len, struct http1_head *ret)
+{
+	return parse_head(buf, len, parse_status_line, ret);
 }
 
 enum { SIZE, SIZE_DIGITS, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, TRAILER_LF };

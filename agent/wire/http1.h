@@ -26,7 +26,8 @@ struct http1_header {
 };
 
 struct http1_head {
-	struct http1_str method, target;
+	struct http1_str method, target; /* of a request */
+	int status; /* of a response */
 	int minor; /* HTTP/1.minor */
 	struct http1_header headers[HTTP1_HEADERS_MAX];
 	size_t n_headers;
@@ -45,6 +46,11 @@ struct http1_head {
  * The strings of *ret point into buf.
  */
 int http1_parse_request(const char *buf, size_t len, struct http1_head *ret);
+/*
+ * The same of a response, for a client; -400 when it is malformed. A body that is neither chunked
+ * nor has a length ends with the connection.
+ */
+int http1_parse_response(const char *buf, size_t len, struct http1_head *ret);
 /* The value of a header (its first, name compared without case), or NULL. */
 const struct http1_str *http1_header(const struct http1_head *head, const char *name);
 
