@@ -77,7 +77,11 @@ static int open_nets(struct engine *e, struct err *err)
 static int open_volumes(struct engine *e, struct err *err)
 {
 	struct volumes_options opt = {
-		.events = e->events, .rng = &e->rng, .data_root = e->options->data_root};
+		.loop = e->loop,
+		.events = e->events,
+		.rng = &e->rng,
+		.data_root = e->options->data_root,
+	};
 
 	return volumes_open(&opt, &e->volumes, err);
 }

@@ -274,12 +274,45 @@ static int check_command(json_t *body, const char *name, struct err *err)
 	return err_set(err, -EINVAL, "invalid JSON: the field %s is not a list of strings", name);
 }
 
-static void create_with(struct api_call *call, json_t *body)
+/* A creation that waits for volumes of drivers. */
+struct creation {
+	struct api_call *call;
+	json_t *body;
+};
+
+static void create_now(struct api_call *call, json_t *body)
 {
-	const char *name = api_query(call, "name"), *platform = api_query(call, "platform");
+	const char *name = api_query(call, "name");
 	json_t *warnings = json_array();
 	struct err err = ERR_INIT;
 	struct ctr *c;
+
+	if (ctr_create(call->engine->ctrs, str_empty(name) ? NULL : name + (*name == '/'), body, &c,
+		       warnings, &err)) {
+		json_decref(warnings);
+		api_reply_err(call, &err);
+		return;
+	}
+	api_reply(call, 201, json_pack("{s:s, s:o}", "Id", ctr_id(c), "Warnings", warnings));
+}
+
+static void on_volumes(const struct err *err, void *arg)
+{
+	struct creation *w = arg;
+
+	if (err)
+		api_reply_err(w->call, err);
+	else
+		create_now(w->call, w->body);
+	json_decref(w->body);
+	free(w);
+}
+
+static void create_with(struct api_call *call, json_t *body)
+{
+	const char *platform = api_query(call, "platform");
+	struct err err = ERR_INIT;
+	struct creation *w;
 	int rc = 0;
 
 	if (!body)
@@ -294,18 +327,19 @@ static void create_with(struct api_call *call, json_t *body)
 		rc = check_command(body, "Cmd", &err);
 	if (!rc)
 		rc = check_command(body, "Entrypoint", &err);
-	if (!rc) {
-		drop_swarm_endpoints(body);
-		forget_newer(body, call->version);
-		rc = ctr_create(call->engine->ctrs, str_empty(name) ? NULL : name + (*name == '/'),
-				body, &c, warnings, &err);
-	}
 	if (rc) {
-		json_decref(warnings);
 		api_reply_err(call, &err);
 		return;
 	}
-	api_reply(call, 201, json_pack("{s:s, s:o}", "Id", ctr_id(c), "Warnings", warnings));
+	drop_swarm_endpoints(body);
+	forget_newer(body, call->version);
+	w = xcalloc(1, sizeof(*w));
+	*w = (struct creation){call, json_incref(body)};
+	if (ctr_provide_volumes(call->engine->ctrs, body, on_volumes, w))
+		return;
+	json_decref(w->body);
+	free(w);
+	create_now(call, body);
 }
 
 static void create(struct api_call *call)

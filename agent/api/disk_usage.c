@@ -229,7 +229,11 @@ static void df(struct api_call *call)
 	counts = volume_users(call->engine);
 	for (struct volume *vol = NULL;
 	     json_is_array(u->volumes) && (vol = volumes_next(call->engine->volumes, vol));) {
-		json_t *item = volume_inspect(vol);
+		json_t *item;
+
+		if (!volume_local(vol)) /* dockerd counts its own only */
+			continue;
+		item = volume_inspect(vol);
 		json_int_t refs = json_integer_value(json_object_get(counts, volume_name(vol)));
 
 		json_object_set_new(item, "UsageData",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* /volumes: the local ones. */
+/* /volumes: the local ones and those of plugins. */
 #include <errno.h>
 
 #include "api/api.h"
@@ -13,33 +13,56 @@
 
 static const char *const list_filters[] = {"dangling", "driver", "label", "name", NULL};
 
+struct listing {
+	struct api_call *call;
+	struct filters *filters;
+	bool dangling;
+};
+
+static bool fits(const struct listing *l, json_t *v)
+{
+	const char *name = json_string_value(json_object_get(v, "Name"));
+
+	return filters_match_regex(l->filters, "name", name) &&
+	       filters_match(l->filters, "driver",
+			     json_string_value(json_object_get(v, "Driver"))) &&
+	       filters_match_labels(l->filters, "label", json_object_get(v, "Labels")) &&
+	       (!filters_has(l->filters, "dangling") ||
+		l->dangling != ctrs_volume_used(l->call->engine->ctrs, name));
+}
+
+static void listed(json_t *list, json_t *warnings, void *arg)
+{
+	struct listing *l = arg;
+	json_t *out = json_array(), *v;
+	size_t i;
+
+	json_array_foreach (list, i, v)
+		if (fits(l, v))
+			json_array_append(out, v);
+	filters_free(l->filters);
+	api_reply(l->call, 200,
+		  json_pack("{s:o, s:O}", "Volumes", out, "Warnings",
+			    json_array_size(warnings) ? warnings : json_null()));
+	free(l);
+}
+
 static void list(struct api_call *call)
 {
-	struct filters *f = NULL;
+	struct listing *l = xcalloc(1, sizeof(*l));
 	struct err err = ERR_INIT;
-	json_t *out = json_array();
-	bool dangling = false;
-	int rc = api_filters(call, list_filters, &f, &err);
+	int rc = api_filters(call, list_filters, &l->filters, &err);
 
+	l->call = call;
 	if (!rc)
-		rc = filters_bool(f, "dangling", false, &dangling, &err);
-	for (struct volume *v = NULL; !rc && (v = volumes_next(call->engine->volumes, v));) {
-		if (!filters_match_regex(f, "name", volume_name(v)) ||
-		    !filters_match(f, "driver", "local") ||
-		    !filters_match_labels(f, "label", volume_labels(v)))
-			continue;
-		if (filters_has(f, "dangling") &&
-		    dangling == ctrs_volume_used(call->engine->ctrs, volume_name(v)))
-			continue;
-		json_array_append_new(out, volume_inspect(v));
-	}
-	filters_free(f);
-	if (rc) {
-		json_decref(out);
-		api_reply_err(call, &err);
+		rc = filters_bool(l->filters, "dangling", false, &l->dangling, &err);
+	if (!rc) {
+		volumes_list(call->engine->volumes, listed, l);
 		return;
 	}
-	api_reply(call, 200, json_pack("{s:o, s:n}", "Volumes", out, "Warnings"));
+	filters_free(l->filters);
+	free(l);
+	api_reply_err(call, &err);
 }
 
 /* An object of strings, or nothing. */
@@ -78,12 +101,20 @@ static int check_str(json_t *body, const char *name, const char **ret, struct er
 	return 0;
 }
 
+static void created(const struct err *err, struct volume *v, json_t *status, void *arg)
+{
+	(void)status;
+	if (err)
+		api_reply_err(arg, err);
+	else
+		api_reply(arg, 201, volume_inspect(v));
+}
+
 static void create_with(struct api_call *call, json_t *body)
 {
 	const char *name = NULL, *driver = NULL;
 	json_t *opts = NULL, *labels = NULL;
 	struct err err = ERR_INIT;
-	struct volume *v;
 	int rc = check_str(body, "Name", &name, &err);
 
 	if (!rc)
@@ -95,12 +126,10 @@ static void create_with(struct api_call *call, json_t *body)
 	if (!rc && json_is_object(json_object_get(body, "ClusterVolumeSpec")))
 		rc = err_set(&err, -EOPNOTSUPP,
 			     "volumes of the cluster need a CSI plugin, which is not supported");
-	if (!rc)
-		rc = volume_create(call->engine->volumes, name, driver, opts, labels, &v, &err);
 	if (rc)
 		api_reply_err(call, &err);
 	else
-		api_reply(call, 201, volume_inspect(v));
+		volume_make(call->engine->volumes, name, driver, opts, labels, created, call);
 }
 
 static void create(struct api_call *call)
@@ -108,15 +137,23 @@ static void create(struct api_call *call)
 	api_body(call, create_with);
 }
 
+static void found(const struct err *err, struct volume *v, json_t *status, void *arg)
+{
+	json_t *out;
+
+	if (err) {
+		api_reply_err(arg, err);
+		return;
+	}
+	out = volume_inspect(v);
+	if (status)
+		json_object_set(out, "Status", status);
+	api_reply(arg, 200, out);
+}
+
 static void inspect(struct api_call *call)
 {
-	struct err err = ERR_INIT;
-	struct volume *v = volume_find(call->engine->volumes, call->param[0], &err);
-
-	if (v)
-		api_reply(call, 200, volume_inspect(v));
-	else
-		api_reply_err(call, &err);
+	volume_look_up(call->engine->volumes, call->param[0], found, call);
 }
 
 /* The IDs of the containers that use it: "[id, id]". */
@@ -135,22 +172,34 @@ static void users(struct engine *e, const char *name, struct buf *out)
 	}
 }
 
-static void remove_volume(struct api_call *call)
+static void removed(const struct err *err, void *arg)
 {
-	struct err err = ERR_INIT;
-	struct volume *v = volume_find(call->engine->volumes, call->param[0], &err);
-	_cleanup_buf_ struct buf who = BUF_INIT;
+	api_done(arg, 204, err);
+}
 
-	if (v && ctrs_volume_used(call->engine->ctrs, volume_name(v))) {
+static void remove_found(const struct err *not_found, struct volume *v, json_t *status, void *arg)
+{
+	struct api_call *call = arg;
+	struct err err = ERR_INIT;
+	_cleanup_buf_ struct buf who = BUF_INIT;
+	bool force = api_query_bool(call, "force", false);
+
+	(void)status;
+	if (not_found) {
+		api_done(call, 204, force ? NULL : not_found);
+	} else if (ctrs_volume_used(call->engine->ctrs, volume_name(v))) {
 		users(call->engine, volume_name(v), &who);
 		err_set(&err, -EBUSY, "remove %s: volume is in use - [%s]", volume_name(v),
 			who.data);
-	} else if (v) {
-		volume_remove(v, &err);
-	} else if (api_query_bool(call, "force", false)) {
-		err.code = 0;
+		api_done(call, 204, &err);
+	} else {
+		volume_delete(call->engine->volumes, volume_name(v), force, removed, call);
 	}
-	api_done(call, 204, err.code ? &err : NULL);
+}
+
+static void remove_volume(struct api_call *call)
+{
+	volume_look_up(call->engine->volumes, call->param[0], remove_found, call);
 }
 
 static void prune(struct api_call *call)
@@ -172,7 +221,8 @@ static void prune(struct api_call *call)
 		int64_t was;
 
 		next = volumes_next(call->engine->volumes, v);
-		if ((!all && !volume_anonymous(v)) || ctrs_volume_used(call->engine->ctrs, name) ||
+		if (!volume_local(v) || (!all && !volume_anonymous(v)) ||
+		    ctrs_volume_used(call->engine->ctrs, name) ||
 		    !filters_match_labels(f, "label", volume_labels(v)) ||
 		    !filters_exclude_labels(f, "label!", volume_labels(v)))
 			continue;

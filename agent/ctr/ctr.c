@@ -286,6 +286,11 @@ void ctrs_free(struct ctrs *ctrs)
 	free(ctrs);
 }
 
+const char *ctrs_runtime(const struct ctrs *ctrs)
+{
+	return ctrs->runtime;
+}
+
 /* --- making --- */
 
 static int take_name(struct ctrs *ctrs, const char *name, char **ret, struct err *err)
@@ -344,12 +349,10 @@ static int make_dirs(struct ctr *c, struct err *err)
 static void unmake(struct ctr *c)
 {
 	for (size_t i = 0; i < c->n_mounts; i++) {
-		struct volume *v = c->mounts[i].made ? volume_find(c->ctrs->opt.volumes,
-								   c->mounts[i].name, NULL)
-						     : NULL;
+		struct mount_point *m = &c->mounts[i];
 
-		if (v)
-			volume_remove(v, NULL);
+		if (m->made && volume_find(c->ctrs->opt.volumes, m->name, NULL))
+			volume_delete(c->ctrs->opt.volumes, m->name, false, NULL, NULL);
 	}
 	dir_remove_tree(c->dir, NULL);
 	c->image = NULL; /* no use was counted yet */

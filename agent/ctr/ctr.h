@@ -56,6 +56,9 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 /* Containers go on running. Removes the runtime's folder when nothing runs. */
 void ctrs_free(struct ctrs *ctrs);
 
+/* The OCI runtime's path, borrowed. */
+const char *ctrs_runtime(const struct ctrs *ctrs);
+
 typedef void (*ctr_done)(struct ctr *ctr, const struct err *err /* NULL: fine */, void *arg);
 
 /*
@@ -68,6 +71,13 @@ typedef void (*ctr_done)(struct ctr *ctr, const struct err *err /* NULL: fine */
  */
 int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **ret,
 	       json_t *warnings, struct err *err);
+
+/*
+ * Before ctr_create(): let volume drivers make the volumes that body (borrowed until then) names.
+ * false: it names none, done is not called. Else ctr_create() is to be called in done.
+ */
+bool ctr_provide_volumes(struct ctrs *ctrs, json_t *body,
+			 void (*done)(const struct err *err, void *arg), void *arg);
 
 /* A file of a task (secret or config), kept in memory and shown in the container from its next start. */
 struct ctr_file {

@@ -149,6 +149,9 @@ void ctr_ended(struct ctr *c, int code);
 void ctr_clean(struct ctr *c, void (*done)(struct ctr *c, int oom_kills));
 /* Put the endpoints away, then unmount volumes; calls done when all is gone. */
 void ctr_release(struct ctr *c, void (*done)(struct ctr *c));
+/* drivers.c: mount the volumes of drivers, all or none; and unmount those that are mounted. */
+void ctr_volumes_attach(struct ctr *c, volume_done done /* arg: the container */);
+void ctr_volumes_detach(struct ctr *c, volume_done done);
 /* Exit code and time from the monitor's file; code: when there is none, -1 unknown. */
 void ctr_read_exit(struct ctr *c, int code);
 void ctr_shim_exited(int code, void *ctr);

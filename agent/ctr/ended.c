@@ -75,23 +75,41 @@ void ctr_clean(struct ctr *c, void (*done)(struct ctr *c, int oom_kills))
 	loop_work(c->ctrs->opt.loop, clean_work, clean_done, j);
 }
 
+static void all_released(const struct err *err, void *arg)
+{
+	struct ctr *c = arg;
+	void (*done)(struct ctr *) = c->released;
+
+	(void)err;
+	c->released = NULL;
+	done(c);
+}
+
 static void release_volumes(struct ctr *c)
 {
-	for (size_t i = 0; i < c->n_mounts; i++)
-		if (c->mounts[i].volume)
+	bool remote = false;
+
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		if (!c->mounts[i].volume)
+			continue;
+		if (volume_local(c->mounts[i].volume))
 			volume_unmount(steal_ptr(c->mounts[i].volume), c->id);
+		else
+			remote = true;
+	}
+	if (remote)
+		ctr_volumes_detach(c, all_released);
+	else
+		all_released(NULL, c);
 }
 
 static void sandbox_gone(void *arg)
 {
 	struct ctr *c = arg;
-	void (*done)(struct ctr *) = c->released;
 
 	sandbox_free(steal_ptr(c->sandbox));
 	c->sandbox_up = false;
 	release_volumes(c);
-	c->released = NULL;
-	done(c);
 }
 
 void ctr_release(struct ctr *c, void (*done)(struct ctr *c))

@@ -30,6 +30,13 @@ static json_t *state_json(const struct ctr *c)
 	return s;
 }
 
+static const char *driver_of(const struct ctr *c, const char *name)
+{
+	struct volume *v = volume_find(c->ctrs->opt.volumes, name, NULL);
+
+	return v ? volume_driver_name(v) : "local";
+}
+
 static json_t *mounts_json(const struct ctr *c)
 {
 	json_t *out = json_array();
@@ -49,7 +56,7 @@ static json_t *mounts_json(const struct ctr *c)
 		json_object_set_new(o, "Source", json_string(m->source ? m->source : ""));
 		json_object_set_new(o, "Destination", json_string(m->target));
 		if (volume)
-			json_object_set_new(o, "Driver", json_string("local"));
+			json_object_set_new(o, "Driver", json_string(driver_of(c, m->name)));
 		json_object_set_new(o, "Mode", json_string(m->mode ? m->mode : ""));
 		json_object_set_new(o, "RW", json_boolean(m->rw));
 		json_object_set_new(o, "Propagation", json_string(propagation));

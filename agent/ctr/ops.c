@@ -220,11 +220,8 @@ static void remove_volumes(struct ctr *c)
 {
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		struct mount_point *m = &c->mounts[i];
-		struct volume *v =
-			m->made ? volume_find(c->ctrs->opt.volumes, m->name, NULL) : NULL;
-
-		if (v)
-			volume_remove(v, NULL);
+		if (m->made && volume_find(c->ctrs->opt.volumes, m->name, NULL))
+			volume_delete(c->ctrs->opt.volumes, m->name, false, NULL, NULL);
 	}
 }
 

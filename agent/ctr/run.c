@@ -524,7 +524,8 @@ static void on_network(const struct err *net_err, void *arg)
 	loop_work(c->ctrs->opt.loop, prepare_work, prepared, s);
 }
 
-static int use_volumes(struct ctr *c, struct err *err)
+/* Local volumes, at once; the drivers' are only looked for. */
+static int use_volumes(struct ctr *c, bool *ret_remote, struct err *err)
 {
 	int rc = 0;
 
@@ -535,6 +536,10 @@ static int use_volumes(struct ctr *c, struct err *err)
 		if (!m->name)
 			continue;
 		v = volume_find(c->ctrs->opt.volumes, m->name, err);
+		if (v && !volume_local(v)) {
+			*ret_remote = true;
+			continue;
+		}
 		rc = v ? volume_mount(v, c->id, err) : -ENOENT;
 		if (!rc)
 			m->volume = v;
@@ -542,9 +547,36 @@ static int use_volumes(struct ctr *c, struct err *err)
 	return rc;
 }
 
+static void join_networks(struct ctr *c, struct ctr_op *op)
+{
+	struct err err = ERR_INIT;
+
+	if (ctr_network_plan(c, &err)) {
+		fail(c, op, &err);
+		return;
+	}
+	c->start_op = op;
+	sandbox_up(c->sandbox, on_network, c);
+}
+
+static void on_volumes(const struct err *volume_err, void *arg)
+{
+	struct ctr *c = arg;
+	struct ctr_op *op = steal_ptr(c->start_op);
+	struct err err = ERR_INIT;
+
+	if (volume_err) {
+		err = *volume_err;
+		fail(c, op, &err);
+	} else {
+		join_networks(c, op);
+	}
+}
+
 void ctr_run_start(struct ctr *c, struct ctr_op *op)
 {
 	struct err err = ERR_INIT;
+	bool remote = false;
 	int rc = 0;
 
 	c->busy = true;
@@ -557,15 +589,15 @@ void ctr_run_start(struct ctr *c, struct ctr_op *op)
 			rc = err.code ? err.code : -ENOENT;
 	}
 	if (!rc)
-		rc = use_volumes(c, &err);
-	if (!rc)
-		rc = ctr_network_plan(c, &err);
+		rc = use_volumes(c, &remote, &err);
 	if (rc) {
 		fail(c, op, &err);
-		return;
+	} else if (remote) {
+		c->start_op = op;
+		ctr_volumes_attach(c, on_volumes);
+	} else {
+		join_networks(c, op);
 	}
-	c->start_op = op;
-	sandbox_up(c->sandbox, on_network, c);
 }
 
 /* --- taking up what went on without us --- */
@@ -606,8 +638,11 @@ static void adopt(struct ctr *c, struct shim_conn *shim, pid_t pid)
 		struct mount_point *m = &c->mounts[i];
 
 		m->volume = m->name ? volume_find(c->ctrs->opt.volumes, m->name, NULL) : NULL;
-		if (m->volume)
-			volume_adopt(m->volume);
+		if (!m->volume)
+			continue;
+		volume_adopt(m->volume);
+		free(m->source);
+		m->source = xstrdup(volume_path(m->volume));
 	}
 	if (ctr_network_restore(c, &err))
 		log_error("the endpoints of container %s are not taken up again: %s", c->name,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctr/volume.h"
+#include "ctr/volume_impl.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,33 +8,20 @@
 #include <sys/stat.h>
 
 #include "core/buf.h"
-#include "core/map.h"
+#include "core/fields.h"
 #include "core/rng.h"
 #include "core/when.h"
 #include "disk/file.h"
 #include "loop/events.h"
 #include "loop/loop.h"
 
-struct volume {
-	struct volumes *volumes;
-	char *name, *dir, *data;
-	json_t *opts, *labels;
-	int64_t created_ns;
-	bool anonymous;
-	unsigned int users;
-};
-
-struct volumes {
-	struct volumes_options opt;
-	char *root;
-	struct map by_name;
-};
-
 static void volume_free(struct volume *v)
 {
 	json_decref(v->opts);
 	json_decref(v->labels);
 	free(v->name);
+	free(v->driver);
+	free(v->scope);
 	free(v->dir);
 	free(v->data);
 	free(v);
@@ -63,6 +50,12 @@ static void load(struct volumes *vs, const char *name)
 		return; /* half made: a crash came before its description */
 	doc = json_loadb(text.data, text.len, 0, NULL);
 	v = add(vs, name);
+	if (*js(doc, "driver")) {
+		v->driver = xstrdup(js(doc, "driver"));
+		v->scope = xstrdup(js(doc, "scope"));
+		free(v->data);
+		v->data = xstrdup(js(doc, "mountpoint"));
+	}
 	v->opts = json_deep_copy(json_object_get(doc, "opts"));
 	v->labels = json_deep_copy(json_object_get(doc, "labels"));
 	v->created_ns = json_integer_value(json_object_get(doc, "created"));
@@ -111,16 +104,16 @@ void volumes_free(struct volumes *vs)
 	free(vs);
 }
 
-static void emit(struct volume *v, const char *action, const char *who)
+void volume_emit(struct volume *v, const char *action, const char *who)
 {
-	json_t *a = json_pack("{s:s}", "driver", "local");
+	json_t *a = json_pack("{s:s}", "driver", volume_driver_name(v));
 
 	if (who)
 		json_object_set_new(a, "container", json_string(who));
 	events_emit(v->volumes->opt.events, "volume", action, v->name, a);
 }
 
-static bool name_valid(const char *s)
+bool volume_name_valid(const char *s)
 {
 	if (strlen(s) < 2 || strlen(s) > 255)
 		return false;
@@ -150,16 +143,104 @@ static int check_opts(json_t *opts, struct err *err)
 	return 0;
 }
 
+int volume_name_check(const char *name, struct err *err)
+{
+	if (volume_name_valid(name))
+		return 0;
+	return err_set(
+		err, -EINVAL,
+		"create %s: \"%s\" includes invalid characters for a local volume name, only "
+		"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+		"directory, use absolute path",
+		name, name);
+}
+
+/* Drivers are called with and without ":latest". */
+static bool same_driver(const struct volume *v, const char *name)
+{
+	const char *is = volume_driver_name(v);
+	size_t n = strlen(name);
+
+	return !strncmp(is, name, n) && (!is[n] || !strcmp(is + n, ":latest"));
+}
+
+/* A volume that is there already, or was made for this call by volumes_provide(). */
+static struct volume *find_made(struct volumes *vs, const char *name, const char *driver,
+				struct err *err)
+{
+	struct volume *v;
+	const char *key;
+
+	if (!str_empty(name)) {
+		v = map_get(&vs->by_name, name);
+		if (v && !str_empty(driver) && !same_driver(v, driver)) {
+			err_set(err, -EEXIST,
+				"create %s: driver '%s' already has volume '%s': volume name must "
+				"be "
+				"unique",
+				name, volume_driver_name(v), name);
+			return NULL;
+		}
+		return v;
+	}
+	if (!str_empty(driver))
+		map_for_each (&vs->by_name, key, v)
+			if (v->unclaimed && same_driver(v, driver)) {
+				v->unclaimed = false;
+				return v;
+			}
+	return NULL;
+}
+
+struct volume *volume_add(struct volumes *vs, const char *name, json_t *opts, json_t *labels)
+{
+	struct volume *v = add(vs, name);
+
+	v->opts = json_object_size(opts) ? json_deep_copy(opts) : NULL;
+	v->labels = json_is_object(labels) ? json_deep_copy(labels) : json_object();
+	v->created_ns = loop_wall_ns();
+	return v;
+}
+
+int volume_save(struct volume *v, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/opts.json", v->dir), *text = NULL;
+	json_t *doc = json_pack("{s:O?, s:O, s:I, s:b}", "opts", v->opts, "labels", v->labels,
+				"created", (json_int_t)v->created_ns, "anonymous", v->anonymous);
+	int rc = dir_make(v->dir, 0755, err);
+
+	if (v->driver) {
+		json_object_set_new(doc, "driver", json_string(v->driver));
+		json_object_set_new(doc, "scope", json_string(v->scope));
+		json_object_set_new(doc, "mountpoint", json_string(v->data));
+	}
+	text = json_dumps(doc, 0);
+	json_decref(doc);
+	return rc ? rc : file_write_atomic(path, text, strlen(text), 0600, err);
+}
+
+void volume_forget(struct volume *v)
+{
+	dir_remove_tree(v->dir, NULL);
+	map_del(&v->volumes->by_name, v->name);
+	volume_free(v);
+}
+
 int volume_create(struct volumes *vs, const char *name, const char *driver, json_t *opts,
 		  json_t *labels, struct volume **ret, struct err *err)
 {
 	char made_up[HEX_ID_SIZE];
 	bool anonymous = str_empty(name);
-	_cleanup_free_ char *path = NULL, *text = NULL;
-	struct volume *v;
-	json_t *doc;
+	struct err why = ERR_INIT;
+	struct volume *v = find_made(vs, name, driver, &why);
 	int rc;
 
+	if (v) {
+		*ret = v;
+		return 0;
+	}
+	if (why.code)
+		return err_set(err, why.code, "%s", why.msg);
 	if (!str_empty(driver) && strcmp(driver, "local"))
 		return err_set(err, -ENOENT,
 			       "error looking up volume plugin %s: plugin \"%s\" not found", driver,
@@ -168,45 +249,23 @@ int volume_create(struct volumes *vs, const char *name, const char *driver, json
 		id_new_hex(vs->opt.rng, made_up);
 		name = made_up;
 	}
-	if (!name_valid(name))
-		return err_set(err, -EINVAL,
-			       "create %s: \"%s\" includes invalid characters for a local volume "
-			       "name, only "
-			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass "
-			       "a host directory, use "
-			       "absolute path",
-			       name, name);
-	v = map_get(&vs->by_name, name);
-	if (v) {
-		*ret = v;
-		return 0;
-	}
-	rc = check_opts(opts, err);
+	rc = volume_name_check(name, err);
+	if (!rc)
+		rc = check_opts(opts, err);
 	if (rc)
 		return rc;
-	v = add(vs, name);
-	v->opts = json_object_size(opts) ? json_deep_copy(opts) : NULL;
-	v->labels = json_is_object(labels) ? json_deep_copy(labels) : json_object();
-	v->created_ns = loop_wall_ns();
+	v = volume_add(vs, name, opts, labels);
 	v->anonymous = anonymous;
 	if (anonymous)
 		json_object_set_new(v->labels, "com.docker.volume.anonymous", json_string(""));
 	rc = dir_make(v->data, 0755, err);
-	if (!rc) {
-		path = xasprintf("%s/opts.json", v->dir);
-		doc = json_pack("{s:O?, s:O, s:I, s:b}", "opts", v->opts, "labels", v->labels,
-				"created", (json_int_t)v->created_ns, "anonymous", anonymous);
-		text = json_dumps(doc, 0);
-		json_decref(doc);
-		rc = file_write_atomic(path, text, strlen(text), 0600, err);
-	}
+	if (!rc)
+		rc = volume_save(v, err);
 	if (rc) {
-		map_del(&vs->by_name, v->name);
-		dir_remove_tree(v->dir, NULL);
-		volume_free(v);
+		volume_forget(v);
 		return rc;
 	}
-	emit(v, "create", NULL);
+	volume_emit(v, "create", NULL);
 	*ret = v;
 	return 0;
 }
@@ -244,6 +303,27 @@ const char *volume_path(const struct volume *v)
 	return v->data;
 }
 
+const char *volume_driver_name(const struct volume *v)
+{
+	return v->driver ? v->driver : "local";
+}
+
+bool volume_local(const struct volume *v)
+{
+	return !v->driver;
+}
+
+unsigned int volumes_of_driver(struct volumes *vs, const char *driver)
+{
+	unsigned int n = 0;
+	struct volume *v;
+	const char *name;
+
+	map_for_each (&vs->by_name, name, v)
+		n += streq(v->driver, driver);
+	return n;
+}
+
 bool volume_anonymous(const struct volume *v)
 {
 	return v->anonymous;
@@ -259,10 +339,10 @@ json_t *volume_inspect(const struct volume *v)
 	char when[40];
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O?, s:s}", "CreatedAt",
-			 time_format(v->created_ns, when), "Driver", "local", "Mountpoint", v->data,
-			 "Name", v->name, "Labels",
+			 time_format(v->created_ns, when), "Driver", volume_driver_name(v),
+			 "Mountpoint", v->data, "Name", v->name, "Labels",
 			 json_object_size(v->labels) ? v->labels : json_null(), "Options", v->opts,
-			 "Scope", "local");
+			 "Scope", v->scope ? v->scope : "local");
 }
 
 int volume_remove(struct volume *v, struct err *err)
@@ -271,7 +351,7 @@ int volume_remove(struct volume *v, struct err *err)
 
 	if (rc)
 		return rc;
-	emit(v, "destroy", NULL);
+	volume_emit(v, "destroy", NULL);
 	map_del(&v->volumes->by_name, v->name);
 	volume_free(v);
 	return 0;
@@ -304,7 +384,7 @@ int volume_mount(struct volume *v, const char *who, struct err *err)
 				v->data, device, v->data, flags, o);
 	}
 	v->users++;
-	emit(v, "mount", who);
+	volume_emit(v, "mount", who);
 	return 0;
 }
 
@@ -314,7 +394,7 @@ void volume_unmount(struct volume *v, const char *who)
 		return;
 	if (!--v->users && *opt_of(v, "device"))
 		umount2(v->data, MNT_DETACH);
-	emit(v, "unmount", who);
+	volume_emit(v, "unmount", who);
 }
 
 void volume_adopt(struct volume *v)

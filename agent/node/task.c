@@ -211,6 +211,14 @@ static int add_files(struct task *t, struct err *err)
 
 /* --- steps forward --- */
 
+static int create_of(struct task *t, json_t *body, struct err *err)
+{
+	_cleanup_free_ char *name = container_name(t->task);
+
+	return ctr_create(t->w->opt.ctrs, name, body, &t->ctr, NULL, err);
+}
+
+/* The container, or STEP_VOLUMES on the way to it. */
 static int create(struct task *t, struct err *err)
 {
 	const Pb__NodeDescription *d = t->w->node ? t->w->node->description : NULL;
@@ -220,12 +228,13 @@ static int create(struct task *t, struct err *err)
 		.node_os = d && d->platform ? d->platform->os : "linux",
 		.node_arch = d && d->platform ? d->platform->architecture : "",
 	};
-	_cleanup_free_ char *name = container_name(t->task);
 	json_t *body = NULL;
 	int rc = container_body(t->task, &ctx, &body, err);
 
-	if (!rc)
-		rc = ctr_create(t->w->opt.ctrs, name, body, &t->ctr, NULL, err);
+	if (!rc && provide_start(t->w, t, body))
+		t->step = STEP_VOLUMES;
+	else if (!rc)
+		rc = create_of(t, body, err);
 	json_decref(body);
 	return rc;
 }
@@ -243,6 +252,8 @@ static void prepare(struct task *t)
 		}
 		if (!t->ctr)
 			rc = create(t, &err);
+		if (t->step == STEP_VOLUMES)
+			return;
 		if (!rc && !t->files)
 			rc = add_files(t, &err);
 	} else if (!rc && t->task->spec->runtime_case != PB__TASK_SPEC__RUNTIME_ATTACHMENT) {
@@ -252,6 +263,24 @@ static void prepare(struct task *t)
 		failed(t, &err);
 	else
 		set_state(t, PB__TASK_STATE__READY, "prepared", NULL);
+}
+
+void task_provided(struct task *t, json_t *body, const struct err *why)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	if (t->step != STEP_VOLUMES)
+		return;
+	t->step = STEP_NONE;
+	if (t->gone || t->task->desired_state >= PB__TASK_STATE__SHUTDOWN) {
+		task_kick(t);
+		return;
+	}
+	rc = why ? err_set(&err, why->code, "%s", why->msg) : create_of(t, body, &err);
+	if (rc)
+		failed(t, &err);
+	task_kick(t); /* goes on with the container that is there */
 }
 
 void task_pulled(struct task *t, const struct err *err)
@@ -439,7 +468,7 @@ static void removed(struct ctr *c, const struct err *err, void *arg)
 
 static void run_gone(struct task *t)
 {
-	if (t->step == STEP_PULL || t->step == STEP_HEALTH)
+	if (t->step == STEP_PULL || t->step == STEP_VOLUMES || t->step == STEP_HEALTH)
 		t->step = STEP_NONE;
 	if (t->step != STEP_NONE)
 		return;
@@ -457,7 +486,7 @@ static void run_gone(struct task *t)
 
 static void run_shutdown(struct task *t)
 {
-	if (t->step == STEP_PULL || t->step == STEP_HEALTH)
+	if (t->step == STEP_PULL || t->step == STEP_VOLUMES || t->step == STEP_HEALTH)
 		t->step = STEP_NONE;
 	if (t->step != STEP_NONE)
 		return;
@@ -526,7 +555,7 @@ void task_ctr_event(struct task *t, enum ctr_event ev)
 {
 	if (ev == CTR_EV_REMOVED) {
 		t->ctr = NULL;
-		if (t->step != STEP_NONE && t->step != STEP_PULL)
+		if (t->step != STEP_NONE && t->step != STEP_PULL && t->step != STEP_VOLUMES)
 			t->step = STEP_NONE;
 	} else if (ev == CTR_EV_HEALTH && t->step == STEP_HEALTH) {
 		check_health(t);

@@ -102,6 +102,7 @@ void worker_close(struct worker *w)
 		task_free(t);
 	map_done(&w->tasks);
 	pulls_done(w);
+	provisions_done(w);
 	free_messages(&w->secrets);
 	free_messages(&w->configs);
 	taskdb_close(w->db);

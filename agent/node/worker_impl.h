@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the worker share: worker.c, task.c, pull.c, task_net.c. */
+/* What the files of the worker share: worker.c, task.c, pull.c, provide.c, task_net.c. */
 #pragma once
 
 #include "core/map.h"
@@ -20,6 +20,7 @@ struct worker {
 	struct map tasks; /* struct task by ID */
 	struct map secrets, configs; /* Pb__Secret, Pb__Config by ID */
 	struct map pulls; /* struct pull by image reference, while they run */
+	struct map provisions; /* struct provision by task ID, while they run */
 	struct image_share *share;
 	struct ctr_watch watch;
 	size_t cluster_size;
@@ -33,6 +34,7 @@ struct worker {
 enum task_step {
 	STEP_NONE,
 	STEP_PULL, /* an image is on its way */
+	STEP_VOLUMES, /* drivers make its volumes */
 	STEP_START, /* ctr_start */
 	STEP_HEALTH, /* runs, not healthy yet */
 	STEP_DRAIN, /* runs, gets no new flows */
@@ -70,6 +72,16 @@ void task_pulled(struct task *t, const struct err *err);
 /* pull.c: bring the task's image; task_pulled() comes from the loop. */
 void pull_start(struct worker *w, struct task *t);
 void pulls_done(struct worker *w);
+
+/* Its volumes are there, or could not be had: create the container of body. */
+void task_provided(struct task *t, json_t *body, const struct err *err);
+
+/*
+ * provide.c: let drivers make the volumes that body names. false: it names none; else
+ * task_provided() comes from the loop.
+ */
+bool provide_start(struct worker *w, struct task *t, json_t *body);
+void provisions_done(struct worker *w);
 
 /* task_net.c: make the networks of a task here. */
 int task_networks(struct worker *w, const Pb__Task *task, struct err *err);
