@@ -14,6 +14,7 @@
 #include "manager/swarm.h"
 #include "net/net.h"
 #include "options.h"
+#include "plugin/plugin.h"
 
 /* The engine's ID is made once and kept: clients tell engines apart by it. */
 static int load_id(struct engine *e, struct err *err)
@@ -78,6 +79,7 @@ static int open_volumes(struct engine *e, struct err *err)
 {
 	struct volumes_options opt = {
 		.loop = e->loop,
+		.drivers = plugins_volume_drivers(e->plugins),
 		.events = e->events,
 		.rng = &e->rng,
 		.data_root = e->options->data_root,
@@ -102,6 +104,46 @@ static char *find_shim(void)
 		return path;
 	free(path);
 	return xasprintf("%s/../libexec/swarm-agent/swarm-shim", self);
+}
+
+static int open_plugins(struct engine *e, struct err *err)
+{
+	_cleanup_free_ char *shim = find_shim();
+	struct plugins_options opt = {
+		.loop = e->loop,
+		.events = e->events,
+		.images = e->images,
+		.rng = &e->rng,
+		.data_root = e->options->data_root,
+		.exec_root = e->options->exec_root,
+		.shim = shim,
+		.cgroup_parent = e->options->cgroup_parent,
+	};
+
+	return plugins_open(&opt, &e->plugins, err);
+}
+
+static unsigned int driver_users(const char *name, void *arg)
+{
+	struct engine *e = arg;
+
+	return volumes_of_driver(e->volumes, name);
+}
+
+static void plugins_changed(void *arg)
+{
+	struct engine *e = arg;
+
+	if (e->swarm)
+		swarm_describe_again(e->swarm);
+}
+
+/* Once containers can be run. */
+static void resume_plugins(struct engine *e)
+{
+	plugins_set_users(e->plugins, driver_users, e);
+	plugins_set_changed(e->plugins, plugins_changed, e);
+	plugins_resume(e->plugins, ctrs_runtime(e->ctrs));
 }
 
 /* ["a=b", …] as an object; "a" alone is "". */
@@ -165,6 +207,7 @@ static int open_swarm(struct engine *e, struct err *err)
 		.ctrs = e->ctrs,
 		.nets = e->nets,
 		.volumes = e->volumes,
+		.plugins = e->plugins,
 	};
 	int rc;
 
@@ -192,14 +235,18 @@ int engine_open(struct engine *e, struct options *options, struct err *err)
 	if (!rc)
 		rc = open_images(e, err);
 	if (!rc)
+		rc = open_plugins(e, err);
+	if (!rc)
 		rc = open_volumes(e, err);
 	if (!rc)
 		rc = open_nets(e, err);
 	if (!rc)
 		rc = open_ctrs(e, err);
 	/* what no container uses goes before the swarm makes its own */
-	if (!rc)
+	if (!rc) {
 		nets_sweep(e->nets);
+		resume_plugins(e);
+	}
 	if (!rc)
 		rc = open_swarm(e, err);
 	if (rc)
@@ -216,6 +263,7 @@ void engine_close(struct engine *e)
 	ctrs_free(e->ctrs);
 	nets_free(e->nets);
 	volumes_free(e->volumes);
+	plugins_free(e->plugins);
 	images_free(e->images);
 	events_free(e->events);
 	loop_free(e->loop);

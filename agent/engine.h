@@ -10,6 +10,7 @@ struct events;
 struct options;
 struct images;
 struct volumes;
+struct plugins;
 struct nets;
 struct ctrs;
 struct dp;
@@ -24,6 +25,7 @@ struct engine {
 	char hostname[65];
 	struct dp *dp;
 	struct images *images;
+	struct plugins *plugins;
 	struct volumes *volumes;
 	struct nets *nets;
 	struct ctrs *ctrs;

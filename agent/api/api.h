@@ -31,6 +31,7 @@ struct api_call {
 	char *path; /* what param points into */
 	void (*body_fn)(struct api_call *call, json_t *body);
 	json_t *body; /* while body_fn runs, borrowed */
+	bool array_body; /* it must be a list */
 	bool no_quorum; /* the swarm's store may not be current */
 };
 
@@ -72,6 +73,8 @@ char *api_registry_auth(struct api_call *call);
 
 /* Read a JSON body (NULL when there is none) and go on in fn; answers 400 itself when it is bad. */
 void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *body));
+/* The same for a body that is a list. */
+void api_body_list(struct api_call *call, void (*fn)(struct api_call *call, json_t *body));
 /* For a body that may not be missing: -EINVAL when it is NULL. */
 int api_need_body(const json_t *body, struct err *err);
 

@@ -166,8 +166,9 @@ static void on_body(struct http_req *req, const struct err *err, const char *dat
 			json_decref(body);
 			body = NULL;
 		}
-		if (body && !json_is_object(body)) {
-			err_set(&bad, -EINVAL, "invalid JSON: the request body is not an object");
+		if (body && !(call->array_body ? json_is_array(body) : json_is_object(body))) {
+			err_set(&bad, -EINVAL, "invalid JSON: the request body is not %s",
+				call->array_body ? "a list" : "an object");
 			json_decref(body);
 			api_reply_err(call, &bad);
 			return;
@@ -192,4 +193,10 @@ void api_body(struct api_call *call, void (*fn)(struct api_call *call, json_t *b
 	}
 	call->body_fn = fn;
 	http_body(call->req, API_BODY_MAX, on_body, call);
+}
+
+void api_body_list(struct api_call *call, void (*fn)(struct api_call *call, json_t *body))
+{
+	call->array_body = true;
+	api_body(call, fn);
 }

@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "manager/swarm.h"
 #include "options.h"
+#include "plugin/plugin.h"
 #include "store/store.h"
 
 void api_info(struct api_call *call);
@@ -58,11 +59,21 @@ static json_t *registry_config(const struct options *o)
 			 "IndexConfigs", indexes, "Mirrors", str_array(&o->registry_mirrors));
 }
 
-static json_t *plugins(void)
+static json_t *plugins(struct engine *e)
 {
-	return json_pack("{s:[s], s:[s,s,s,s,s], s:n, s:[s,s]}", "Volume", "local", "Network",
-			 "bridge", "host", "ingress", "null", "overlay", "Authorization", "Log",
-			 "json-file", "local");
+	json_t *out = json_pack("{s:[s], s:[s,s,s,s,s], s:n, s:[s,s]}", "Volume", "local",
+				"Network", "bridge", "host", "ingress", "null", "overlay",
+				"Authorization", "Log", "json-file", "local"),
+	       *more = plugins_describe(e->plugins), *v;
+	size_t i;
+
+	/* networks and logs are built in only */
+	json_array_foreach (more, i, v)
+		if (streq(json_string_value(json_object_get(v, "Type")), "Volume"))
+			json_array_append(json_object_get(out, "Volume"),
+					  json_object_get(v, "Name"));
+	json_decref(more);
+	return out;
 }
 
 /* --- the swarm's part --- */
@@ -213,7 +224,7 @@ void api_info(struct api_call *call)
 				      "Supports d_type", "true", "Using metacopy", "false",
 				      "Native Overlay Diff", "true"));
 	json_object_set_new(info, "DockerRootDir", json_string(o->data_root));
-	json_object_set_new(info, "Plugins", plugins());
+	json_object_set_new(info, "Plugins", plugins(e));
 	add_flags(o, info);
 	add_host(e, info);
 	add_runtime(o, info);

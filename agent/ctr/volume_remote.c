@@ -212,7 +212,7 @@ static struct volume *adopt(struct job *j, struct want *w)
 	return v;
 }
 
-/* drivers is taken over; NULL with an error in j. */
+/* What is wrong with it is in the job's error. The pointer lasts until the next one is added. */
 static struct want *add_want(struct job *j, const char *name, const char *driver, json_t *opts,
 			     json_t *labels)
 {
@@ -231,11 +231,12 @@ static struct want *add_want(struct job *j, const char *name, const char *driver
 	} else {
 		w->name = xstrdup(name);
 	}
-	volume_name_check(w->name, &j->err);
-	if (!is_local(driver) && !j->err.code) {
+	if (!is_local(driver)) {
 		w->drivers = xcalloc(2, sizeof(*w->drivers));
 		w->drivers[0] = find_driver(vs, driver, &j->err);
 	}
+	if (!j->err.code)
+		volume_name_check(w->name, &j->err);
 	return w;
 }
 

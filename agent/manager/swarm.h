@@ -25,6 +25,7 @@ struct images;
 struct ctrs;
 struct nets;
 struct volumes;
+struct plugins;
 struct Pb__ClusterSpec;
 
 struct swarm_options {
@@ -40,6 +41,7 @@ struct swarm_options {
 	struct ctrs *ctrs;
 	struct nets *nets;
 	struct volumes *volumes;
+	struct plugins *plugins; /* borrowed; NULL: none */
 };
 
 /*
@@ -64,6 +66,8 @@ enum swarm_state swarm_state(const struct swarm *swarm);
 const char *swarm_state_name(const struct swarm *swarm);
 const char *swarm_error(const struct swarm *swarm);
 bool swarm_is_manager(const struct swarm *swarm);
+/* What this node has to say of itself has changed: its plugins. */
+void swarm_describe_again(struct swarm *swarm);
 /* Empty strings outside a swarm. */
 const char *swarm_node_id(const struct swarm *swarm);
 const char *swarm_node_addr(const struct swarm *swarm);

@@ -13,6 +13,7 @@
 #include "node/logs.h"
 #include "node/session.h"
 #include "node/worker.h"
+#include "plugin/plugin.h"
 #include "rpc/tls.h"
 #include "wire/pb.h"
 
@@ -42,8 +43,13 @@ static Pb__NodeDescription *description(struct swarm *s)
 		.roots = s->files.root_cert,
 		.cert = s->files.cert,
 	};
+	json_t *plugins = s->opt.plugins ? plugins_describe(s->opt.plugins) : NULL;
+	Pb__NodeDescription *d;
 
-	return node_describe(&opt);
+	opt.plugins = plugins;
+	d = node_describe(&opt);
+	json_decref(plugins);
+	return d;
 }
 
 static void on_registered(void *arg)
@@ -360,6 +366,12 @@ void swarm_node_leave(struct swarm *s, void (*done)(void *arg), void *arg)
 	attachments_free(steal_ptr(s->attachments));
 	session_free(steal_ptr(s->session));
 	worker_leave(s->worker, done, arg);
+}
+
+void swarm_describe_again(struct swarm *s)
+{
+	if (s->session)
+		session_describe(s->session, description(s));
 }
 
 void swarm_node_role_changed(struct swarm *s)

@@ -112,6 +112,9 @@ Pb__NodeDescription *node_describe(const struct describe_options *opt)
 			     json_string_value(value));
 	for (i = 0; i < ARRAY_SIZE(plugins); i++)
 		add_plugin(d->engine, plugins[i][0], plugins[i][1]);
+	json_array_foreach (opt->plugins, i, value)
+		add_plugin(d->engine, json_string_value(json_object_get(value, "Type")),
+			   json_string_value(json_object_get(value, "Name")));
 	if (opt->roots && opt->cert)
 		d->tls_info = tls_info(opt->roots, opt->cert);
 	return d;

@@ -13,6 +13,8 @@ struct describe_options {
 	const char *hostname; /* NULL: this machine's */
 	const json_t *labels; /* object of strings: --label; may be NULL */
 	const json_t *generic; /* array of "KIND=VALUE": --node-generic-resource; may be NULL */
+	const json_t
+		*plugins; /* array of {"Type", "Name"}: plugins beside what is built in; or NULL */
 	const char *roots, *cert; /* PEM, for tls_info; may be NULL */
 };
 

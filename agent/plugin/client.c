@@ -114,8 +114,7 @@ static int connect_patiently(const char *address, unsigned int patience_ms, stru
 				       "tcp:// and http:// are",
 				       address);
 		if (loop_now_ms() + pause_ms > until)
-			return err_errno(err, -EHOSTUNREACH, "dial %s: %s", address, strerror(-fd)),
-			       -EHOSTUNREACH;
+			return err_set(err, -EHOSTUNREACH, "dial %s: %s", address, strerror(-fd));
 		poll(NULL, 0, pause_ms);
 		pause_ms = min(pause_ms * 2, (unsigned int)RETRY_MAX_MS);
 	}

@@ -151,7 +151,17 @@ table "images, volumes, networks, the system" << 'END'
 400|invalid reference format|GET|/distribution/A::b/json
 404|not found|GET|/plugins/nope/json
 404|not found|DELETE|/plugins/nope
-501|plugins are not supported|POST|/plugins/pull?remote=x
+404|not found|POST|/plugins/nope/enable?timeout=0
+404|not found|POST|/plugins/nope/disable
+404|not found|POST|/plugins/nope/set|[]
+404|not found|POST|/plugins/nope/push
+404|not found|POST|/plugins/nope/upgrade?remote=x|[]
+400|invalid JSON|POST|/plugins/nope/set|{}
+400|invalid JSON|POST|/plugins/pull?remote=x|{}
+400|invalid reference format|POST|/plugins/pull?remote=A::b|[]
+400|invalid reference format|GET|/plugins/privileges?remote=A::b
+400|invalid reference format|POST|/plugins/create?name=A::b
+400|invalid filter 'x'|GET|/plugins?filters={"x":["y"]}
 END
 table "what needs a swarm, without one" << 'END'
 503|This node is not a swarm manager|GET|/swarm
