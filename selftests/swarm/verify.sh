@@ -143,9 +143,14 @@ text=$!
 json=$!
 check "the programs tell while someone listens" wait_for 10 listened
 # VXLAN from where no node is: flags, VNI, an Ethernet and an IPv4 header
-in_ns client python3 -c "
+strangers() { # COUNT
+	in_ns client python3 -c "
 import socket
-socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes([8, 0, 0, 0, 0, 16, 1, 0] + [2] * 12 + [8, 0, 0x45] + [0] * 59), ('10.77.0.11', 4789))"
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range($1):
+    s.sendto(bytes([8, 0, 0, 0, 0, 16, 1, 0] + [2] * 12 + [8, 0, 0x45] + [0] * 59), ('10.77.0.11', 4789))"
+}
+strangers 1
 told() { grep -q "$1" "$LAB/events"; }
 check "a drop is told" wait_for 10 told "drop .*VXLAN from an address that is no node of the swarm, on link eth0, "
 fetch > /dev/null
@@ -163,5 +168,29 @@ delete peers "$(addr 10.77.0.12)"
 check "what is mended" says ": mended" ctl datapath verify --repair
 check "is told" wait_for 10 told "repair .*peer 10.77.0.12 is missing: mended"
 kill $text
+
+# A listener that does not read: its lines fill the socket's buffers and what the agent keeps for it.
+cat > "$LAB/slow.py" << 'END'
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(30)
+s.connect(sys.argv[1])
+s.sendall(b"GET /agent/datapath/events HTTP/1.0\r\n\r\n")
+open(sys.argv[2] + ".open", "w").close()
+while not os.path.exists(sys.argv[2] + ".go"):
+    time.sleep(0.05)
+data = b""
+while b"this listener is too slow" not in data:
+    more = s.recv(1 << 20)
+    if not more:
+        sys.exit("the stream ended")
+    data = data[-4096:] + more
+print("told")
+END
+python3 "$LAB/slow.py" "$(node_sock n1)" "$LAB/slow" > "$LAB/slow.out" 2>&1 &
+check "a slow listener" wait_for 10 eval 'test -e "$LAB/slow.open" && listened'
+check "many drops" strangers 10000
+touch "$LAB/slow.go"
+check "is told that it lost some" wait_for 30 grep -qx told "$LAB/slow.out"
 check "wrong usage" refuses "usage:" ctl datapath flows --repair
 finish
