@@ -68,6 +68,22 @@ static int strs_of(json_t *body, const char *name, const char **list, size_t max
 	return 0;
 }
 
+/* What the bodies of init and join say of the node. */
+static int node_of(json_t *body, struct swarm_node_options *ret, struct err *err)
+{
+	int rc = api_need_body(body, err);
+
+	if (!rc)
+		rc = str_of(body, "ListenAddr", &ret->listen_addr, err);
+	if (!rc)
+		rc = str_of(body, "AdvertiseAddr", &ret->advertise_addr, err);
+	if (!rc)
+		rc = str_of(body, "DataPathAddr", &ret->data_path_addr, err);
+	if (!rc)
+		rc = str_of(body, "Availability", &ret->availability, err);
+	return rc;
+}
+
 /* --- init --- */
 
 static void on_init(const struct err *err, void *arg)
@@ -86,15 +102,8 @@ static void init_with(struct api_call *call, json_t *body)
 	struct swarm_init_options opt = {0};
 	Pb__ClusterSpec *spec = NULL;
 	struct err err = ERR_INIT;
-	int rc = 0;
+	int rc = node_of(body, &opt.node, &err);
 
-	rc = api_need_body(body, &err);
-	if (!rc)
-		rc = str_of(body, "ListenAddr", &opt.listen_addr, &err);
-	if (!rc)
-		rc = str_of(body, "AdvertiseAddr", &opt.advertise_addr, &err);
-	if (!rc)
-		rc = str_of(body, "DataPathAddr", &opt.data_path_addr, &err);
 	if (!rc)
 		rc = u32_of(body, "DataPathPort", &opt.data_path_port, &err);
 	if (!rc)
@@ -106,8 +115,6 @@ static void init_with(struct api_call *call, json_t *body)
 		rc = bool_of(body, "ForceNewCluster", &opt.force_new_cluster, &err);
 	if (!rc)
 		rc = bool_of(body, "AutoLockManagers", &opt.autolock_managers, &err);
-	if (!rc)
-		rc = str_of(body, "Availability", &opt.availability, &err);
 	if (!rc)
 		rc = conv_cluster_spec(json_member(body, "Spec"), NULL, &spec, &err);
 	if (rc) {
@@ -137,21 +144,12 @@ static void join_with(struct api_call *call, json_t *body)
 	const char *remotes[REMOTES_MAX + 1];
 	struct swarm_join_options opt = {0};
 	struct err err = ERR_INIT;
-	int rc = 0;
+	int rc = node_of(body, &opt.node, &err);
 
-	rc = api_need_body(body, &err);
-	if (!rc)
-		rc = str_of(body, "ListenAddr", &opt.listen_addr, &err);
-	if (!rc)
-		rc = str_of(body, "AdvertiseAddr", &opt.advertise_addr, &err);
-	if (!rc)
-		rc = str_of(body, "DataPathAddr", &opt.data_path_addr, &err);
 	if (!rc)
 		rc = strs_of(body, "RemoteAddrs", remotes, REMOTES_MAX, &opt.remote_addrs, &err);
 	if (!rc)
 		rc = str_of(body, "JoinToken", &opt.token, &err);
-	if (!rc)
-		rc = str_of(body, "Availability", &opt.availability, &err);
 	if (!rc && !opt.remote_addrs)
 		rc = err_set(&err, -EINVAL, "at least 1 RemoteAddr is required to join");
 	if (!rc && str_empty(opt.token))

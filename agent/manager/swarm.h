@@ -74,16 +74,21 @@ const char *swarm_node_addr(const struct swarm *swarm);
 /* /info's Swarm.RemoteManagers: a new array of {NodeID, Addr}. */
 json_t *swarm_remote_managers(const struct swarm *swarm);
 
-struct swarm_init_options {
+/* What is said of the node itself. */
+struct swarm_node_options {
 	const char *listen_addr; /* "0.0.0.0:2377" when NULL or empty */
 	const char *advertise_addr; /* address, address:port or interface; NULL: guess */
 	const char *data_path_addr; /* address or interface; NULL: the advertise address */
+	const char *availability; /* "active" (also NULL, ""), "pause", "drain" */
+};
+
+struct swarm_init_options {
+	struct swarm_node_options node;
 	uint32_t data_path_port; /* 0: 4789 */
 	const char *const *default_addr_pool; /* NULL-terminated CIDRs, or NULL: 10.0.0.0/8 */
 	uint32_t subnet_size; /* 0: 24 */
 	bool force_new_cluster;
 	bool autolock_managers;
-	const char *availability; /* "active" (also NULL, ""), "pause", "drain" */
 	const struct Pb__ClusterSpec *spec; /* may be NULL: defaults */
 };
 
@@ -98,10 +103,9 @@ void swarm_init(struct swarm *swarm, const struct swarm_init_options *opt, swarm
 		void *arg);
 
 struct swarm_join_options {
-	const char *listen_addr, *advertise_addr, *data_path_addr; /* as for swarm_init */
+	struct swarm_node_options node;
 	const char *const *remote_addrs; /* NULL-terminated "host[:port]" of managers */
 	const char *token;
-	const char *availability;
 };
 
 /*

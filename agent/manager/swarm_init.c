@@ -167,7 +167,7 @@ static void init_force(struct swarm *s, const struct swarm_addresses *addr,
 	struct err err = ERR_INIT;
 
 	swarm_stop_all(s, false);
-	if (!str_empty(opt->listen_addr) || !str_empty(opt->advertise_addr))
+	if (!str_empty(opt->node.listen_addr) || !str_empty(opt->node.advertise_addr))
 		s->state.addr = *addr;
 	json_array_clear(s->state.managers);
 	s->state.remote[0] = '\0';
@@ -204,15 +204,16 @@ void swarm_init(struct swarm *s, const struct swarm_init_options *opt, swarm_don
 			     "invalid DataPathPort: the data path port must be between %d and %d",
 			     DATA_PORT_MIN, DATA_PORT_MAX);
 	else
-		rc = swarm_check_availability(opt->availability, &err);
+		rc = swarm_check_availability(opt->node.availability, &err);
 	if (!rc)
 		rc = check_pools(opt->default_addr_pool, opt->subnet_size, &err);
 	if (!rc && opt->force_new_cluster && s->status != SWARM_INACTIVE &&
-	    str_empty(opt->listen_addr) && str_empty(opt->advertise_addr))
+	    str_empty(opt->node.listen_addr) && str_empty(opt->node.advertise_addr))
 		addr = s->state.addr;
 	else if (!rc)
-		rc = swarm_addresses(opt->listen_addr, opt->advertise_addr, opt->data_path_addr,
-				     s->opt.default_advertise_addr, &addr, &err);
+		rc = swarm_addresses(opt->node.listen_addr, opt->node.advertise_addr,
+				     opt->node.data_path_addr, s->opt.default_advertise_addr, &addr,
+				     &err);
 	if (rc) {
 		swarm_answer_later(s, done, arg, rc, "%s", err.msg);
 		return;
@@ -226,7 +227,7 @@ void swarm_init(struct swarm *s, const struct swarm_init_options *opt, swarm_don
 	in->spec = pb_clone(opt->spec);
 	s->state.addr = addr;
 	s->state.availability =
-		xstrdup(str_empty(opt->availability) ? "active" : opt->availability);
+		xstrdup(str_empty(opt->node.availability) ? "active" : opt->node.availability);
 	s->state.subnet_size = opt->subnet_size;
 	s->state.data_path_port = opt->data_path_port;
 	s->state.autolock = opt->autolock_managers;

@@ -449,18 +449,19 @@ void swarm_join(struct swarm *s, const struct swarm_join_options *opt, swarm_don
 	if (!rc)
 		rc = address_with_port(opt->remote_addrs[0], SWARM_PORT, remote, &err);
 	if (!rc)
-		rc = swarm_check_availability(opt->availability, &err);
+		rc = swarm_check_availability(opt->node.availability, &err);
 	if (!rc)
-		rc = swarm_addresses(opt->listen_addr, opt->advertise_addr, opt->data_path_addr,
-				     s->opt.default_advertise_addr, &addr, &err);
+		rc = swarm_addresses(opt->node.listen_addr, opt->node.advertise_addr,
+				     opt->node.data_path_addr, s->opt.default_advertise_addr, &addr,
+				     &err);
 	if (!rc)
 		rc = dir_make(s->certs_dir, 0700, &err);
 	if (!rc) {
 		s->state.addr = addr;
 		memcpy(s->state.remote, remote, sizeof(remote));
 		s->state.token = xstrdup(opt->token);
-		s->state.availability =
-			xstrdup(str_empty(opt->availability) ? "active" : opt->availability);
+		s->state.availability = xstrdup(
+			str_empty(opt->node.availability) ? "active" : opt->node.availability);
 		s->state.joining = true;
 		swarm_set_advertise_ip(s);
 		rc = swarm_settings_save(&s->state, s->dir, &err);
