@@ -78,6 +78,8 @@ uint64_t slot_number(const char *key);
 struct store_iter slot_tasks(const struct store *s, const struct osvc *v, const char *key);
 struct slot *slot_need(struct osvc *v, const char *key);
 bool slot_is_occupied(const struct slot *s);
+/* Create a task in the lowest slot that is free; false when the transaction is full. */
+bool slot_fill_next(struct orch *o, struct store_tx *tx, struct osvc *v, const Pb__Service *svc);
 void slot_set_settled(struct osvc *v, struct slot *s, bool settled);
 /* Follow a committed change of a task. */
 void slots_follow(struct osvc *v, const Pb__Task *old, const Pb__Task *new);

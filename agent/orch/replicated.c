@@ -86,36 +86,17 @@ static void scale_down(struct orch *o, const struct store *s, struct osvc *v, si
 	free(c);
 }
 
-static bool is_free(const struct osvc *v, uint64_t number)
-{
-	char key[24];
-
-	snprintf(key, sizeof(key), "%llu", (unsigned long long)number);
-	return !slot_is_occupied(map_get(&v->slots, key));
-}
-
 bool replicated_reconcile(struct orch *o, struct store_tx *tx, struct osvc *v,
 			  const Pb__Service *svc)
 {
-	const Pb__Cluster *cluster = store_cluster(store_tx_store(tx));
 	uint64_t want = svc->spec->replicated ? svc->spec->replicated->replicas : 0;
 	size_t have = v->n_occupied;
 
 	if (have > want)
 		scale_down(o, store_tx_store(tx), v, want);
 	v->next_free = max(v->next_free, (uint64_t)1);
-	while (have < want) {
-		uint64_t number;
-
-		if (store_tx_full(tx))
+	for (; have < want; have++)
+		if (!slot_fill_next(o, tx, v, svc))
 			return false;
-		while (!is_free(v, v->next_free))
-			v->next_free++;
-		number = v->next_free++;
-		store_tx_create(
-			tx, orch_task_new(o->rng, cluster, svc, number, "", store_tx_now_ns(tx)),
-			NULL);
-		have++;
-	}
 	return true;
 }

@@ -219,6 +219,28 @@ static void occupancy(struct osvc *v, struct slot *s, bool before)
 		v->next_free = min(v->next_free, slot_number(s->key));
 }
 
+static bool is_free(const struct osvc *v, uint64_t number)
+{
+	char key[24];
+
+	snprintf(key, sizeof(key), "%llu", (unsigned long long)number);
+	return !slot_is_occupied(map_get(&v->slots, key));
+}
+
+bool slot_fill_next(struct orch *o, struct store_tx *tx, struct osvc *v, const Pb__Service *svc)
+{
+	const Pb__Cluster *cluster = store_cluster(store_tx_store(tx));
+
+	if (store_tx_full(tx))
+		return false;
+	while (!is_free(v, v->next_free))
+		v->next_free++;
+	store_tx_create(
+		tx, orch_task_new(o->rng, cluster, svc, v->next_free++, "", store_tx_now_ns(tx)),
+		NULL);
+	return true;
+}
+
 void slot_set_settled(struct osvc *v, struct slot *s, bool settled)
 {
 	bool before = slot_is_occupied(s);
