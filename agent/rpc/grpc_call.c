@@ -63,12 +63,7 @@ void grpc_call_abort(struct grpc_call *call, enum grpc_status status, const char
 
 static void on_deadline(void *arg)
 {
-	grpc_call_abort(arg, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");
-}
-
-static bool is(const char *p, size_t size, const char *s)
-{
-	return size == strlen(s) && !memcmp(p, s, size);
+	grpc_call_abort(arg, GRPC_DEADLINE_EXCEEDED, GRPC_SAYS_DEADLINE);
 }
 
 static int on_header(struct h2_stream *s, const char *name, size_t name_size, const char *value,
@@ -78,14 +73,14 @@ static int on_header(struct h2_stream *s, const char *name, size_t name_size, co
 	struct grpc_call_header *h;
 	char text[16];
 
-	if (is(name, name_size, ":path")) {
+	if (h2_is(name, name_size, ":path")) {
 		free(call->path);
 		call->path = xstrndup(value, value_size);
-	} else if (is(name, name_size, ":method")) {
-		call->post = is(value, value_size, "POST");
-	} else if (is(name, name_size, "content-type")) {
+	} else if (h2_is(name, name_size, ":method")) {
+		call->post = h2_is(value, value_size, "POST");
+	} else if (h2_is(name, name_size, "content-type")) {
 		call->grpc = value_size >= 16 && !memcmp(value, "application/grpc", 16);
-	} else if (is(name, name_size, "grpc-timeout")) {
+	} else if (h2_is(name, name_size, "grpc-timeout")) {
 		uint64_t ms;
 
 		snprintf(text, sizeof(text), "%.*s", (int)min(value_size, sizeof(text) - 1), value);
@@ -179,8 +174,7 @@ static void on_message(struct h2_stream *s, const void *data, size_t size)
 		return; /* one request only */
 	msg = pb_unpack_desc(m->request, data, size);
 	if (!msg) {
-		grpc_call_abort(call, GRPC_INTERNAL,
-				"grpc: failed to unmarshal the received message");
+		grpc_call_abort(call, GRPC_INTERNAL, GRPC_SAYS_UNMARSHAL);
 		return;
 	}
 	call->handed = true;

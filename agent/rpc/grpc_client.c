@@ -67,12 +67,7 @@ void stream_finish(struct grpc_stream *s, enum grpc_status status, const char *t
 
 static void on_timeout(void *arg)
 {
-	stream_finish(arg, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");
-}
-
-static bool is(const char *p, size_t size, const char *s)
-{
-	return size == strlen(s) && !memcmp(p, s, size);
+	stream_finish(arg, GRPC_DEADLINE_EXCEEDED, GRPC_SAYS_DEADLINE);
 }
 
 static int on_header(struct h2_stream *h2, const char *name, size_t name_size, const char *value,
@@ -80,15 +75,15 @@ static int on_header(struct h2_stream *h2, const char *name, size_t name_size, c
 {
 	struct grpc_stream *s = stream_of(h2);
 
-	if (is(name, name_size, ":status")) {
+	if (h2_is(name, name_size, ":status")) {
 		snprintf(s->http, sizeof(s->http), "%.*s", (int)min(value_size, (size_t)3), value);
-	} else if (is(name, name_size, "grpc-status")) {
+	} else if (h2_is(name, name_size, "grpc-status")) {
 		char digits[4];
 		uint64_t n;
 
 		snprintf(digits, sizeof(digits), "%.*s", (int)min(value_size, (size_t)3), value);
 		s->status = parse_u64(digits, 0, GRPC_UNAUTHENTICATED, &n) ? GRPC_UNKNOWN : (int)n;
-	} else if (is(name, name_size, "grpc-message")) {
+	} else if (h2_is(name, name_size, "grpc-message")) {
 		free(s->text);
 		s->text = grpc_message_decode(value, value_size);
 	}
@@ -121,7 +116,7 @@ static void on_message(struct h2_stream *h2, const void *data, size_t size)
 	}
 	msg = pb_unpack_desc(s->reply, data, size);
 	if (!msg) {
-		stream_finish(s, GRPC_INTERNAL, "grpc: failed to unmarshal the received message");
+		stream_finish(s, GRPC_INTERNAL, GRPC_SAYS_UNMARSHAL);
 		return;
 	}
 	if (s->done) {

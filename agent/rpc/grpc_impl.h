@@ -21,6 +21,10 @@ struct bufferevent;
 struct evbuffer;
 struct nghttp2_session;
 
+/* What both ends say, in the words of Go's gRPC. */
+#define GRPC_SAYS_DEADLINE "context deadline exceeded"
+#define GRPC_SAYS_UNMARSHAL "grpc: failed to unmarshal the received message"
+
 /* --- frames: grpc_frame.c --- */
 
 enum { GRPC_FRAME_HEAD = 5 };
@@ -56,6 +60,12 @@ char *grpc_message_decode(const char *text, size_t size);
 
 struct h2_conn;
 struct h2_stream;
+
+/* Is a header's name or value this? */
+static inline bool h2_is(const char *p, size_t size, const char *s)
+{
+	return size == strlen(s) && !memcmp(p, s, size);
+}
 
 #define H2_CONN_LOST UINT32_MAX
 #define H2_CONN_SILENT (UINT32_MAX - 1)
