@@ -278,21 +278,6 @@ int ca_cross_sign(const char *old_cert, const char *old_key, const char *new_cer
 	return *ret_cert ? 0 : fail(err, -EIO, "cannot write a certificate");
 }
 
-/* "" when the name has no such part. */
-static char *name_part(X509_NAME *name, int nid)
-{
-	int at = X509_NAME_get_index_by_NID(name, nid, -1);
-	uint8_t *utf8 = NULL;
-	char *part;
-
-	if (at < 0 ||
-	    ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at))) < 0)
-		return xstrdup("");
-	part = xstrdup((char *)utf8);
-	OPENSSL_free(utf8);
-	return part;
-}
-
 static int64_t time_ns(const ASN1_TIME *t)
 {
 	struct tm tm;
@@ -307,9 +292,9 @@ static void identify(X509 *cert, struct ca_identity *ret)
 	int n = i2d_X509_NAME(X509_get_issuer_name(cert), &der);
 
 	memset(ret, 0, sizeof(*ret));
-	ret->node_id = name_part(name, NID_commonName);
-	ret->role = name_part(name, NID_organizationalUnitName);
-	ret->cluster_id = name_part(name, NID_organizationName);
+	ret->node_id = tls_name_part(name, NID_commonName);
+	ret->role = tls_name_part(name, NID_organizationalUnitName);
+	ret->cluster_id = tls_name_part(name, NID_organizationName);
 	ret->not_before_ns = time_ns(X509_get0_notBefore(cert));
 	ret->not_after_ns = time_ns(X509_get0_notAfter(cert));
 	if (n > 0) {

@@ -281,7 +281,7 @@ SSL_CTX *tls_server_ctx(struct tls *tls)
 	return tls->server;
 }
 
-static char *name_part(X509_NAME *name, int nid)
+char *tls_name_part(X509_NAME *name, int nid)
 {
 	int at = X509_NAME_get_index_by_NID(name, nid, -1);
 	uint8_t *utf8 = NULL;
@@ -305,9 +305,9 @@ int tls_peer(SSL *ssl, struct tls_peer *ret)
 	    SSL_get_verify_result(ssl) != X509_V_OK)
 		return -ENOENT;
 	name = X509_get_subject_name(cert);
-	ret->node_id = name_part(name, NID_commonName);
-	ret->role = name_part(name, NID_organizationalUnitName);
-	ret->cluster_id = name_part(name, NID_organizationName);
+	ret->node_id = tls_name_part(name, NID_commonName);
+	ret->role = tls_name_part(name, NID_organizationalUnitName);
+	ret->cluster_id = tls_name_part(name, NID_organizationName);
 	return 0;
 }
 

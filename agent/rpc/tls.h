@@ -16,6 +16,7 @@
 struct tls;
 struct ssl_ctx_st;
 struct ssl_st;
+struct X509_name_st;
 struct bufferevent;
 struct loop;
 
@@ -52,6 +53,8 @@ struct tls_peer {
 /* -ENOENT when the peer gave no certificate or it was not verified (*ret is zeroed). */
 int tls_peer(struct ssl_st *ssl, struct tls_peer *ret);
 void tls_peer_done(struct tls_peer *peer);
+/* A part (NID_commonName, …) of a certificate's name; malloc'd, "" when there is none. */
+char *tls_name_part(struct X509_name_st *name, int nid);
 /* The chain that the peer sent, leaf first, as PEM, verified or not; malloc'd; NULL without. */
 char *tls_peer_chain(struct ssl_st *ssl);
 /*
