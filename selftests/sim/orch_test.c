@@ -273,40 +273,61 @@ static void update_image(struct sim *s, const char *image, uint64_t parallelism,
 	sim_put(s, svc);
 }
 
+/* Ten tasks that run, and from now on are watched. */
+static void ten_watched(struct sim *s, struct watch_update *w)
+{
+	sim_put(s, sim_new_service("web", 10, false));
+	sim_run(s, 10000);
+	*w = (struct watch_update){.min_running = 100, .on = true};
+	s->arg = w;
+	s->on_event = watch_update;
+}
+
+/* Six tasks that run, and an update to an image that fails. */
+static void update_fails(struct sim *s, uint64_t parallelism,
+			 Pb__UpdateConfig__FailureAction action)
+{
+	s->fate = all_fail;
+	sim_put(s, sim_new_service("web", 6, false));
+	sim_run(s, 10000);
+	update_image(s, "web:bad", parallelism, false, action);
+}
+
+static Pb__UpdateStatus__UpdateState update_state(const struct sim *s)
+{
+	return store_service(s->store, "web")->update_status->state;
+}
+
+static const char *update_message(const struct sim *s)
+{
+	return store_service(s->store, "web")->update_status->message;
+}
+
 TEST_F(orch, updates_keep_to_their_parallelism)
 {
 	struct sim *s = &self->s;
-	struct watch_update w = {100, 0, 0, false};
+	struct watch_update w;
 
-	s->arg = &w;
-	s->on_event = watch_update;
-	sim_put(s, sim_new_service("web", 10, false));
-	sim_run(s, 10000);
-	w.on = true;
+	ten_watched(s, &w);
 	update_image(s, "web:2", 3, false, PB__UPDATE_CONFIG__FAILURE_ACTION__PAUSE);
 	sim_run(s, 1000);
-	EXPECT_STREQ("update in progress", store_service(s->store, "web")->update_status->message);
+	EXPECT_STREQ("update in progress", update_message(s));
 	sim_run(s, 60000);
 	EXPECT_EQ(10, count_image(s, "web:2"));
 	EXPECT_EQ(0, count_image(s, "web:1"));
 	EXPECT_GE(w.min_running, 7);
 	EXPECT_LE(w.max_running, 10);
 	EXPECT_LE(w.max_new_starting, 3);
-	EXPECT_EQ(PB__UPDATE_STATUS__UPDATE_STATE__COMPLETED,
-		  store_service(s->store, "web")->update_status->state);
-	EXPECT_STREQ("update completed", store_service(s->store, "web")->update_status->message);
+	EXPECT_EQ(PB__UPDATE_STATUS__UPDATE_STATE__COMPLETED, update_state(s));
+	EXPECT_STREQ("update completed", update_message(s));
 }
 
 TEST_F(orch, start_first_never_has_fewer)
 {
 	struct sim *s = &self->s;
-	struct watch_update w = {100, 0, 0, false};
+	struct watch_update w;
 
-	s->arg = &w;
-	s->on_event = watch_update;
-	sim_put(s, sim_new_service("web", 10, false));
-	sim_run(s, 10000);
-	w.on = true;
+	ten_watched(s, &w);
 	update_image(s, "web:2", 2, true, PB__UPDATE_CONFIG__FAILURE_ACTION__PAUSE);
 	sim_run(s, 60000);
 	EXPECT_EQ(10, count_image(s, "web:2"));
@@ -319,16 +340,12 @@ TEST_F(orch, failing_updates_pause)
 {
 	struct sim *s = &self->s;
 
-	s->fate = all_fail;
-	sim_put(s, sim_new_service("web", 6, false));
-	sim_run(s, 10000);
-	update_image(s, "web:bad", 1, false, PB__UPDATE_CONFIG__FAILURE_ACTION__PAUSE);
+	update_fails(s, 1, PB__UPDATE_CONFIG__FAILURE_ACTION__PAUSE);
 	sim_run(s, 60000);
 	EXPECT_EQ(5, count_image(s, "web:1"));
-	EXPECT_EQ(PB__UPDATE_STATUS__UPDATE_STATE__PAUSED,
-		  store_service(s->store, "web")->update_status->state);
+	EXPECT_EQ(PB__UPDATE_STATUS__UPDATE_STATE__PAUSED, update_state(s));
 	EXPECT_EQ(0, strncmp("update paused due to failure or early termination of task ",
-			     store_service(s->store, "web")->update_status->message, 58));
+			     update_message(s), 58));
 	update_image(s, "web:2", 2, false, PB__UPDATE_CONFIG__FAILURE_ACTION__PAUSE);
 	sim_run(s, 60000);
 	EXPECT_EQ(6, count_image(s, "web:2"));
@@ -338,15 +355,11 @@ TEST_F(orch, failing_updates_roll_back)
 {
 	struct sim *s = &self->s;
 
-	s->fate = all_fail;
-	sim_put(s, sim_new_service("web", 6, false));
-	sim_run(s, 10000);
-	update_image(s, "web:bad", 2, false, PB__UPDATE_CONFIG__FAILURE_ACTION__ROLLBACK);
+	update_fails(s, 2, PB__UPDATE_CONFIG__FAILURE_ACTION__ROLLBACK);
 	sim_run(s, 120000);
 	EXPECT_EQ(6, count_image(s, "web:1"));
-	EXPECT_EQ(PB__UPDATE_STATUS__UPDATE_STATE__ROLLBACK_COMPLETED,
-		  store_service(s->store, "web")->update_status->state);
-	EXPECT_STREQ("rollback completed", store_service(s->store, "web")->update_status->message);
+	EXPECT_EQ(PB__UPDATE_STATUS__UPDATE_STATE__ROLLBACK_COMPLETED, update_state(s));
+	EXPECT_STREQ("rollback completed", update_message(s));
 }
 
 TEST_F(orch, global_services_are_updated)
@@ -371,12 +384,21 @@ static Pb__TaskState jobs_end(struct sim *s, const Pb__Task *t, Pb__TaskState ne
 	return next;
 }
 
+static size_t complete_of(struct sim *s, uint64_t iteration)
+{
+	const Pb__Task *t;
+	size_t n = 0;
+
+	for (struct store_iter it = store_tasks_of_service(s->store, "job"); (t = store_next(&it));)
+		n += t->status->state == PB__TASK_STATE__COMPLETE &&
+		     t->job_iteration->index == iteration;
+	return n;
+}
+
 TEST_F(orch, jobs_complete)
 {
 	struct sim *s = &self->s;
 	Pb__Service *svc = sim_new_service("job", 0, false);
-	const Pb__Task *t;
-	size_t complete = 0;
 
 	pb_free(svc->spec->replicated);
 	svc->spec->mode_case = PB__SERVICE_SPEC__MODE_REPLICATED_JOB;
@@ -388,20 +410,14 @@ TEST_F(orch, jobs_complete)
 	s->fate = jobs_end;
 	sim_put(s, svc);
 	sim_run(s, 60000);
-	for (struct store_iter it = store_tasks_of_service(s->store, "job"); (t = store_next(&it));)
-		complete += t->status->state == PB__TASK_STATE__COMPLETE;
-	EXPECT_EQ(10, complete);
+	EXPECT_EQ(10, complete_of(s, 0));
 	EXPECT_EQ(10, store_n_tasks_of_service(s->store, "job"));
 	/* Again: the earlier tasks go. */
 	svc = sim_edit_service(s, "job");
 	svc->job_status->job_iteration->index++;
 	sim_put(s, svc);
 	sim_run(s, 60000);
-	complete = 0;
-	for (struct store_iter it = store_tasks_of_service(s->store, "job"); (t = store_next(&it));)
-		complete += t->status->state == PB__TASK_STATE__COMPLETE &&
-			    t->job_iteration->index == 1;
-	EXPECT_EQ(10, complete);
+	EXPECT_EQ(10, complete_of(s, 1));
 	EXPECT_EQ(10, store_n_tasks_of_service(s->store, "job"));
 }
 
