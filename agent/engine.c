@@ -258,6 +258,7 @@ void engine_close(struct engine *e)
 {
 	/* raft's thread ends with it; then what still works for the others, then they themselves */
 	swarm_close(e->swarm);
+	plugins_cancel(e->plugins);
 	if (e->loop)
 		loop_drain(e->loop);
 	ctrs_free(e->ctrs);

@@ -10,7 +10,7 @@
 enum {
 	PATIENCE_MS = 30000, /* for one that is just starting */
 	UNMOUNT_PATIENCE_MS = 3000, /* an end does not wait for a driver that is gone */
-	LIST_PATIENCE_MS = 1000,
+	LOOK_PATIENCE_MS = 1000, /* one of many that are asked */
 	LONG_MS = 120000, /* what touches data, as dockerd has it */
 	SHORT_MS = 60000,
 };
@@ -67,9 +67,9 @@ static int check_path(const struct volume_driver *d, const char *name, const cha
 }
 
 int volume_driver_get(const struct volume_drivers *drivers, const struct volume_driver *d,
-		      const char *name, json_t **ret, struct err *err)
+		      const char *name, bool wait, json_t **ret, struct err *err)
 {
-	static const struct method get = {"Get", PATIENCE_MS, SHORT_MS};
+	const struct method get = {"Get", wait ? PATIENCE_MS : LOOK_PATIENCE_MS, SHORT_MS};
 	_cleanup_free_ char *path = NULL;
 	json_t *doc, *v, *status;
 	int rc = call(drivers, d, &get, json_pack("{s:s}", "Name", name), &doc, err);
@@ -102,7 +102,7 @@ int volume_driver_create(const struct volume_drivers *drivers, const struct volu
 	json_t *there = NULL;
 
 	/* a driver that knows no Get fails for what is there as for what is not */
-	if (!volume_driver_get(drivers, d, name, &there, NULL)) {
+	if (!volume_driver_get(drivers, d, name, true, &there, NULL)) {
 		json_decref(there);
 		return 0;
 	}
@@ -115,7 +115,7 @@ int volume_driver_create(const struct volume_drivers *drivers, const struct volu
 int volume_driver_list(const struct volume_drivers *drivers, const struct volume_driver *d,
 		       json_t **ret, struct err *err)
 {
-	static const struct method list = {"List", LIST_PATIENCE_MS, SHORT_MS};
+	static const struct method list = {"List", LOOK_PATIENCE_MS, SHORT_MS};
 	json_t *doc, *out, *v;
 	size_t i;
 	int rc = call(drivers, d, &list, json_object(), &doc, err);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "core/err.h"
 
@@ -19,6 +20,7 @@ struct volume_driver {
 	/* paths below from, in the plugin, are below to on the node; NULL: they are the node's */
 	char *root, *from, *to;
 	unsigned int timeout_ms; /* for an answer; 0: the method's own */
+	const atomic_bool *cancel; /* the agent ends: give up. Lives as long as the drivers */
 	bool legacy; /* must be asked what it implements */
 };
 
@@ -47,10 +49,10 @@ int volume_driver_create(const struct volume_drivers *drivers, const struct volu
 			 const char *name, json_t *opts, struct err *err);
 /*
  * -ENOENT "no such volume". *ret: {"Mountpoint" (on the node), "CreatedAt", "Status"} as far as it
- * says.
+ * says. wait: for a driver that is just starting.
  */
 int volume_driver_get(const struct volume_drivers *drivers, const struct volume_driver *d,
-		      const char *name, json_t **ret, struct err *err);
+		      const char *name, bool wait, json_t **ret, struct err *err);
 /* Array of {"Name", "Mountpoint"}. */
 int volume_driver_list(const struct volume_drivers *drivers, const struct volume_driver *d,
 		       json_t **ret, struct err *err);

@@ -159,14 +159,15 @@ static void ask_one(struct job *j, struct want *w)
 
 	if (w->search) {
 		for (size_t i = 0; w->drivers[i] && !w->found; i++)
-			if (!volume_driver_get(j->ops, w->drivers[i], w->name, &w->seen, NULL))
+			if (!volume_driver_get(j->ops, w->drivers[i], w->name, false, &w->seen,
+					       NULL))
 				w->found = w->drivers[i];
 	} else if (volume_driver_create(j->ops, w->drivers[0], w->name, w->opts, &why)) {
 		err_set(&j->err, why.code, "create %s: %s", w->name, why.msg);
 	} else {
 		w->found = w->drivers[0];
 		/* old drivers know no Get */
-		volume_driver_get(j->ops, w->found, w->name, &w->seen, NULL);
+		volume_driver_get(j->ops, w->found, w->name, true, &w->seen, NULL);
 	}
 	if (w->found)
 		w->scope = volume_driver_scope(j->ops, w->found);
@@ -401,8 +402,9 @@ static void list_work(struct job *j)
 }
 
 /* A volume that a driver lists: as it is known, else as little as the driver says. */
-static json_t *listed_volume(struct volumes *vs, const char *driver, json_t *seen)
+static json_t *listed_volume(struct volumes *vs, json_t *from, json_t *seen)
 {
+	const char *driver = js(from, "Driver");
 	struct volume *v = map_get(&vs->by_name, js(seen, "Name"));
 	json_t *out;
 
@@ -411,7 +413,7 @@ static json_t *listed_volume(struct volumes *vs, const char *driver, json_t *see
 	if (!v)
 		return json_pack("{s:s, s:s, s:s, s:n, s:n, s:s}", "Name", js(seen, "Name"),
 				 "Driver", driver, "Mountpoint", js(seen, "Mountpoint"), "Labels",
-				 "Options", "Scope", "local");
+				 "Options", "Scope", js(from, "Scope"));
 	out = volume_inspect(v);
 	if (*js(seen, "Mountpoint"))
 		json_object_set(out, "Mountpoint", json_object_get(seen, "Mountpoint"));
@@ -436,7 +438,7 @@ static void listed(struct job *j)
 	}
 	json_array_foreach (j->list, i, d)
 		json_array_foreach (json_object_get(d, "Volumes"), k, seen) {
-			json_t *one = listed_volume(j->vs, js(d, "Driver"), seen);
+			json_t *one = listed_volume(j->vs, d, seen);
 
 			if (one)
 				json_array_append_new(out, one);

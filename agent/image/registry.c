@@ -5,6 +5,7 @@
 
 #include "disk/file.h"
 #include "image/image_impl.h"
+#include "image/skopeo.h"
 #include "loop/loop.h"
 
 char *image_credentials(const char *auth)
@@ -30,43 +31,28 @@ bool images_insecure(struct images *images, const char *name)
 	return false;
 }
 
-/* The end of a logfmt value: its escapes undone, its closing quote dropped. */
-static void unquote(char *s)
-{
-	char *d = s;
-
-	for (; *s && *s != '"'; s++) {
-		if (*s == '\\' && s[1])
-			s++;
-		*d++ = *s;
-	}
-	*d = 0;
-}
-
 /* The reason that skopeo gave, as dockerd would put it. */
 static int registry_error(struct image_job *job, const struct buf *text)
 {
-	_cleanup_free_ char *line = xstrndup(text->data, text->len);
-	char *msg = strstr(line, "msg=\"");
+	_cleanup_free_ char *why = NULL;
 	struct reference r;
 
 	reference_parse(job->ref, &r, NULL);
-	if (msg)
-		memmove(line, msg + 5, strlen(msg + 5) + 1);
-	line[strcspn(line, "\n")] = 0;
-	unquote(line);
-	if (strstr(line, "manifest unknown") || strstr(line, "name unknown"))
+	switch (skopeo_reason(text, &why)) {
+	case SKOPEO_UNKNOWN:
 		return err_set(&job->err, -ENOENT,
 			       "manifest for %s not found: manifest unknown: manifest unknown",
 			       job->text);
-	if (strstr(line, "unauthorized") || strstr(line, "authentication required") ||
-	    strstr(line, "denied"))
+	case SKOPEO_DENIED:
 		return err_set(&job->err, -ENOENT,
 			       "pull access denied for %s, repository does not exist or may "
 			       "require 'docker login': denied: requested access to the resource "
 			       "is denied",
 			       reference_familiar(&r));
-	return err_set(&job->err, -EIO, "the registry of %s cannot be used: %s", job->text, line);
+	default:
+		return err_set(&job->err, -EIO, "the registry of %s cannot be used: %s", job->text,
+			       why);
+	}
 }
 
 static void status(struct image_job *job, const char *id, const char *fmt, const char *arg)

@@ -14,7 +14,7 @@
 #include "loop/loop.h"
 #include "wire/http1.h"
 
-enum { RETRY_MIN_MS = 10, RETRY_MAX_MS = 500, CHUNK = 64 << 10, CONNECT_MS = 5000 };
+enum { RETRY_MIN_MS = 10, RETRY_MAX_MS = 500, CHUNK = 64 << 10, CONNECT_MS = 5000, PIECE_MS = 200 };
 
 #define MEDIA_TYPE "application/vnd.docker.plugins.v1.2+json"
 
@@ -98,9 +98,31 @@ static int connect_any(const char *address)
 	return -EPROTONOSUPPORT;
 }
 
-static int connect_patiently(const char *address, unsigned int patience_ms, struct err *err)
+static bool cancelled(const struct plugin_call *call)
 {
-	uint64_t until = loop_now_ms() + patience_ms;
+	return call->cancel && atomic_load(call->cancel);
+}
+
+/* Wait for events in pieces, so that a call can be given up. -ETIMEDOUT, -ECANCELED. */
+static int wait_fd(const struct plugin_call *call, int fd, short events, uint64_t until)
+{
+	for (;;) {
+		struct pollfd p = {fd, events, 0};
+		uint64_t now = loop_now_ms();
+
+		if (cancelled(call))
+			return -ECANCELED;
+		if (now >= until)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, min(until - now, (uint64_t)PIECE_MS)) > 0)
+			return 0;
+	}
+}
+
+static int connect_patiently(const struct plugin_call *call, struct err *err)
+{
+	const char *address = call->address;
+	uint64_t until = loop_now_ms() + call->patience_ms;
 	unsigned int pause_ms = RETRY_MIN_MS;
 
 	for (;;) {
@@ -113,16 +135,17 @@ static int connect_patiently(const char *address, unsigned int patience_ms, stru
 				       "the plugin's address %s is not spoken to: only unix://, "
 				       "tcp:// and http:// are",
 				       address);
-		if (loop_now_ms() + pause_ms > until)
+		if (loop_now_ms() + pause_ms > until || cancelled(call))
 			return err_set(err, -EHOSTUNREACH, "dial %s: %s", address, strerror(-fd));
 		poll(NULL, 0, pause_ms);
 		pause_ms = min(pause_ms * 2, (unsigned int)RETRY_MAX_MS);
 	}
 }
 
-int plugin_wait(const char *address, unsigned int patience_ms, struct err *err)
+int plugin_listens(const char *address, struct err *err)
 {
-	int fd = connect_patiently(address, patience_ms, err);
+	struct plugin_call call = {.address = address};
+	int fd = connect_patiently(&call, err);
 
 	if (fd < 0)
 		return fd;
@@ -175,16 +198,16 @@ int plugin_reply(const char *data, size_t len, bool eof, int *ret_status, struct
 	return rc;
 }
 
-static int send_all(int fd, const char *p, size_t n, uint64_t until)
+static int send_all(const struct plugin_call *call, int fd, const char *p, size_t n, uint64_t until)
 {
 	while (n) {
 		ssize_t w = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		struct pollfd pfd = {fd, POLLOUT, 0};
-		uint64_t now = loop_now_ms();
 
 		if (w < 0 && errno == EAGAIN) {
-			if (now >= until || poll(&pfd, 1, until - now) <= 0)
-				return -ETIMEDOUT;
+			int rc = wait_fd(call, fd, POLLOUT, until);
+
+			if (rc)
+				return rc;
 			continue;
 		}
 		if (w < 0 && errno != EINTR)
@@ -195,18 +218,16 @@ static int send_all(int fd, const char *p, size_t n, uint64_t until)
 	return 0;
 }
 
-static int receive(int fd, uint64_t until, int *ret_status, struct buf *body)
+static int receive(struct plugin_call *call, int fd, uint64_t until, struct buf *body)
 {
 	_cleanup_buf_ struct buf in = BUF_INIT;
 
 	for (;;) {
-		struct pollfd pfd = {fd, POLLIN, 0};
-		uint64_t now = loop_now_ms();
+		int rc = wait_fd(call, fd, POLLIN, until);
 		ssize_t n;
-		int rc;
 
-		if (now >= until || poll(&pfd, 1, until - now) <= 0)
-			return -ETIMEDOUT;
+		if (rc)
+			return rc;
 		buf_grow(&in, CHUNK);
 		n = recv(fd, in.data + in.len, CHUNK, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -218,7 +239,7 @@ static int receive(int fd, uint64_t until, int *ret_status, struct buf *body)
 		if (in.len > PLUGIN_REPLY_MAX + HTTP1_HEAD_MAX)
 			return -EFBIG;
 		buf_reset(body);
-		rc = plugin_reply(in.data, in.len, !n, ret_status, body);
+		rc = plugin_reply(in.data, in.len, !n, &call->status, body);
 		if (rc != -EAGAIN)
 			return rc;
 	}
@@ -237,8 +258,8 @@ static int exchange(struct plugin_call *call, int fd, struct buf *body)
 		   "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
 		   call->method, text ? strlen(text) : 0, text ? text : "");
 	free(text);
-	rc = send_all(fd, out.data, out.len, until);
-	return rc ? rc : receive(fd, until, &call->status, body);
+	rc = send_all(call, fd, out.data, out.len, until);
+	return rc ? rc : receive(call, fd, until, body);
 }
 
 /* What the plugin says in words: "Err" of an object, else the text itself. */
@@ -256,7 +277,7 @@ static int refused(const struct plugin_call *call, const struct buf *body, json_
 
 int plugin_call(struct plugin_call *call, json_t **ret, struct err *err)
 {
-	_cleanup_close_ int fd = connect_patiently(call->address, call->patience_ms, err);
+	_cleanup_close_ int fd = connect_patiently(call, err);
 	_cleanup_buf_ struct buf body = BUF_INIT;
 	json_t *doc;
 	int rc;

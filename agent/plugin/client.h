@@ -7,6 +7,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "core/buf.h"
 #include "core/err.h"
@@ -19,6 +20,7 @@ struct plugin_call {
 	json_t *request; /* borrowed, or NULL: no body */
 	unsigned int patience_ms; /* how long nobody may listen at the address */
 	unsigned int timeout_ms; /* for the answer, once connected */
+	const atomic_bool *cancel; /* nobody waits any more, give up; or NULL */
 	int status; /* out: of the answer; 0 when none came */
 };
 
@@ -27,8 +29,8 @@ struct plugin_call {
  * in "Err", is -EIO with that text; no answer is -EHOSTUNREACH, a malformed one -EBADMSG.
  */
 int plugin_call(struct plugin_call *call, json_t **ret, struct err *err);
-/* Wait until somebody listens at the address; -EHOSTUNREACH after patience_ms. */
-int plugin_wait(const char *address, unsigned int patience_ms, struct err *err);
+/* Whether somebody listens at the address; else -EHOSTUNREACH. */
+int plugin_listens(const char *address, struct err *err);
 /*
  * Pure: the answer in the bytes read so far. 0 when it is whole (*body is appended to), -EAGAIN
  * when more must come, -EBADMSG, -EFBIG. eof: no more comes.

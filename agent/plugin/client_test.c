@@ -114,12 +114,25 @@ TEST(calls)
 	EXPECT_EQ(-EBADMSG, ask("nonsense\r\n\r\n", NULL, &err));
 }
 
+TEST(given_up)
+{
+	atomic_bool cancel = true;
+	struct plugin_call call = {.address = "unix:///nowhere/at/all.sock",
+				   .method = "Some.Call",
+				   .patience_ms = 3600000,
+				   .timeout_ms = 3600000,
+				   .cancel = &cancel};
+	struct err err = ERR_INIT;
+
+	EXPECT_EQ(-EHOSTUNREACH, plugin_call(&call, NULL, &err)); /* at once */
+}
+
 TEST(nobody_listens)
 {
 	struct err err = ERR_INIT;
 
-	EXPECT_EQ(-EHOSTUNREACH, plugin_wait("unix:///nowhere/at/all.sock", 20, &err));
-	EXPECT_EQ(-EPROTONOSUPPORT, plugin_wait("https://x:1", 20, &err));
+	EXPECT_EQ(-EHOSTUNREACH, plugin_listens("unix:///nowhere/at/all.sock", &err));
+	EXPECT_EQ(-EPROTONOSUPPORT, plugin_listens("https://x:1", &err));
 }
 
 TEST_HARNESS_MAIN

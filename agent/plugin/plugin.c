@@ -54,6 +54,12 @@ void plugins_resume(struct plugins *all, const char *runtime)
 		plugin_restore(p);
 }
 
+void plugins_cancel(struct plugins *all)
+{
+	if (all)
+		atomic_store(&all->cancel, true);
+}
+
 void plugins_free(struct plugins *all)
 {
 	struct plugin *p;
@@ -161,13 +167,26 @@ static void on_up(const struct err *err, void *arg)
 	grant(w, err ? err : &w->err);
 }
 
+static int check_useful(struct plugin *p, struct err *err)
+{
+	const char *type = json_string_value(json_array_get(plugin_types(p), 0));
+
+	if (plugin_capable(p, "volumedriver"))
+		return 0;
+	return err_set(err, -EOPNOTSUPP,
+		       "plugin %s cannot be enabled: it serves %s, but only volume drivers "
+		       "(docker.volumedriver/1.0) are of use here, networks and logs have built-in "
+		       "drivers",
+		       p->name, type ? type : "nothing");
+}
+
 void plugin_enable(struct plugin *p, unsigned int timeout_s, plugin_done done, void *arg)
 {
 	struct wish *w = new_wish(p, done, arg);
 
 	if (p->enabled)
 		err_set(&w->err, -EBUSY, "plugin already enabled: plugin %s is enabled", p->name);
-	else
+	else if (!check_useful(p, &w->err))
 		check_idle(p, &w->err);
 	if (w->err.code) {
 		refuse(w);
@@ -271,20 +290,11 @@ void plugin_remove(struct plugin *p, bool force, plugin_done done, void *arg)
 
 json_t *plugins_describe(struct plugins *all)
 {
-	static const char *const words[][2] = {
-		{"volumedriver", "Volume"}, {"networkdriver", "Network"}, {"logdriver", "Log"}};
-	json_t *out = json_array(), *legacy = legacy_names(), *v;
-	struct plugin *p;
-	const char *id;
+	json_t *out = json_array(), *names = all->drivers.names(all), *v;
 	size_t i;
 
-	map_for_each (&all->by_id, id, p)
-		for (size_t k = 0; p->enabled && k < ARRAY_SIZE(words); k++)
-			if (plugin_capable(p, words[k][0]))
-				json_array_append_new(out, json_pack("{s:s, s:s}", "Type",
-								     words[k][1], "Name", p->name));
-	json_array_foreach (legacy, i, v)
+	json_array_foreach (names, i, v)
 		json_array_append_new(out, json_pack("{s:s, s:O}", "Type", "Volume", "Name", v));
-	json_decref(legacy);
+	json_decref(names);
 	return out;
 }

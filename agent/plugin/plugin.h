@@ -49,6 +49,8 @@ int plugins_open(const struct plugins_options *opt, struct plugins **ret, struct
  * OCI runtime; cgroups must be prepared (ctrs_open).
  */
 void plugins_resume(struct plugins *plugins, const char *runtime);
+/* Before the loop is drained: threads give up their calls. NULL is fine. */
+void plugins_cancel(struct plugins *plugins);
 /* Plugins go on running. NULL is fine. */
 void plugins_free(struct plugins *plugins);
 
@@ -68,7 +70,7 @@ bool plugin_capable(const struct plugin *plugin, const char *capability);
 json_t *plugin_types(const struct plugin *plugin); /* borrowed: ["docker.volumedriver/1.0"] */
 /* The Plugin object of the API; the caller's. */
 json_t *plugin_inspect(const struct plugin *plugin);
-/* Array of {"Type", "Name"} of what is enabled and of legacy ones, as nodes describe themselves. */
+/* Array of {"Type": "Volume", "Name"} of all volume drivers, as nodes describe themselves. */
 json_t *plugins_describe(struct plugins *plugins);
 
 typedef void (*plugin_done)(const struct err *err /* NULL: well */, void *arg);

@@ -2,6 +2,8 @@
 /* What the files of plugin/ share. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "core/buf.h"
 #include "core/fields.h"
 #include "core/map.h"
@@ -22,6 +24,7 @@ struct plugins {
 	void *changed_arg;
 	struct volume_drivers drivers;
 	unsigned int jobs; /* that put blobs on disk: none is swept meanwhile */
+	atomic_bool cancel; /* threads give up their calls */
 	bool closing;
 };
 

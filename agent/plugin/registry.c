@@ -11,6 +11,7 @@
 #include "disk/file.h"
 #include "image/image.h"
 #include "image/reference.h"
+#include "image/skopeo.h"
 #include "loop/events.h"
 #include "plugin/config.h"
 #include "plugin/plugin_impl.h"
@@ -64,26 +65,25 @@ static void say(struct transfer *t, const char *id, const char *fmt, const char 
 	loop_post(t->all->opt.loop, on_line, l);
 }
 
-/* skopeo's reason: what stands in msg="…", else the first line. */
 static int registry_error(struct transfer *t, const struct buf *text)
 {
-	_cleanup_free_ char *line = xstrndup(text->data, text->len);
-	char *msg = strstr(line, "msg=\"");
+	_cleanup_free_ char *why = NULL;
 
-	msg = msg ? msg + 5 : line;
-	msg[strcspn(msg, "\n")] = 0;
-	if (strstr(msg, "manifest unknown") || strstr(msg, "name unknown"))
+	switch (skopeo_reason(text, &why)) {
+	case SKOPEO_UNKNOWN:
 		return err_set(&t->err, -ENOENT,
 			       "error resolving plugin reference: failed to resolve reference "
 			       "\"%s\": %s: not found",
 			       t->remote, t->remote);
-	if (strstr(msg, "unauthorized") || strstr(msg, "authentication required") ||
-	    strstr(msg, "denied"))
+	case SKOPEO_DENIED:
 		return err_set(&t->err, -EACCES,
 			       "plugin access denied for %s, repository does not exist or may "
 			       "require 'docker login'",
 			       t->text);
-	return err_set(&t->err, -EIO, "the registry of %s cannot be used: %.600s", t->text, msg);
+	default:
+		return err_set(&t->err, -EIO, "the registry of %s cannot be used: %.600s", t->text,
+			       why);
+	}
 }
 
 static int run_skopeo(struct transfer *t, const char *const argv[], struct buf *out)

@@ -181,15 +181,17 @@ static void look_work(void *arg)
 {
 	struct job *j = arg;
 
-	j->rc = plugin_wait(j->address, 0, &j->err);
+	j->rc = plugin_listens(j->address, &j->err);
 }
 
 /* Managed plugins need not know Activate: an answer is enough, whatever it says. */
 static void activate_work(void *arg)
 {
 	struct job *j = arg;
-	struct plugin_call call = {
-		.address = j->address, .method = "Plugin.Activate", .timeout_ms = ACTIVATE_MS};
+	struct plugin_call call = {.address = j->address,
+				   .method = "Plugin.Activate",
+				   .timeout_ms = ACTIVATE_MS,
+				   .cancel = &j->all->cancel};
 
 	j->rc = j->http ? plugin_call(&call, NULL, &j->err) : 0;
 	if (call.status)

@@ -30,6 +30,7 @@ static struct volume_driver *managed(struct plugin *p)
 			d->from[strlen(d->from) - 1] = 0;
 		d->to = xasprintf("%s/propagated-mount", p->dir);
 	}
+	d->cancel = &p->all->cancel;
 	d->timeout_ms = min(p->timeout_s, 3600u) * 1000;
 	return d;
 }
@@ -64,6 +65,7 @@ static struct volume_driver *find(void *arg, const char *name, struct err *err)
 	d = xcalloc(1, sizeof(*d));
 	d->name = xstrdup(name);
 	d->address = address;
+	d->cancel = &((struct plugins *)arg)->cancel;
 	d->legacy = true;
 	return d;
 }
@@ -89,7 +91,8 @@ static int check_legacy(const struct volume_driver *d, unsigned int patience_ms,
 	struct plugin_call call = {.address = d->address,
 				   .method = "Plugin.Activate",
 				   .patience_ms = patience_ms,
-				   .timeout_ms = 10000};
+				   .timeout_ms = 10000,
+				   .cancel = d->cancel};
 	bool found = false;
 	json_t *doc, *v;
 	size_t i;
@@ -112,7 +115,8 @@ static int call(const struct volume_driver *d, const char *method, json_t *reque
 				.method = method,
 				.request = request,
 				.patience_ms = patience_ms,
-				.timeout_ms = timeout_ms};
+				.timeout_ms = timeout_ms,
+				.cancel = d->cancel};
 	int rc = d->legacy ? check_legacy(d, patience_ms, err) : 0;
 
 	return rc ? rc : plugin_call(&c, ret, err);

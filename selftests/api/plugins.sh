@@ -129,13 +129,28 @@ check "and serves as well" equals kept docker run --rm --network none -v v1:/d a
 # --- a swarm ---
 docker swarm init --advertise-addr "$(node_ip n1)" > /dev/null
 check "the node says so" says keeper:latest docker node inspect -f '{{json .Description.Engine.Plugins}}' self
-check "a service with a volume of it" docker service create -q --detach --name s --mount type=volume,source=v4,target=/d,volume-driver=keeper alpine sh -c 'echo task > /d/f; sleep 1000'
+agent_start n2
+base_image n2
+d n2 swarm join --token "$(docker swarm join-token -q worker)" "$(node_ip n1):2377" > /dev/null
+check "a service with a volume of it" docker service create -q --detach --replicas 2 --name s --mount type=volume,source=v4,target=/d,volume-driver=keeper alpine sh -c 'echo task > /d/f; sleep 1000'
 check "runs" wait_for 20 bash -c "[ \"\$(cat $LAB/n1/data/plugins/$id/propagated-mount/v4/f)\" = task ]"
-check "one with a driver that no node has" docker service create -q --detach --name t --mount type=volume,source=v5,target=/d,volume-driver=none alpine sleep 1000
-check "waits for it" wait_for 20 bash -c "$docker_cli -H unix://$sock service ps --no-trunc --format '{{.Error}}' t | grep -q 'missing plugin'"
+nodes_of() { docker service ps --filter desired-state=running --format '{{.Node}} {{.CurrentState}}' "$1" | sed -n 's/ Running.*//p' | sort | tr '\n' ' '; }
+runs_on() { [ "$(nodes_of "$1")" = "$2" ]; }
+check "twice on the node that has the driver" wait_for 20 runs_on s "n1 n1 "
+check "one with a driver that no node has" docker service create -q --detach --name t --mount type=volume,source=v5,target=/d,volume-driver=later alpine sleep 1000
+check "waits for it" wait_for 20 bash -c "$docker_cli -H unix://$sock service ps --no-trunc --format '{{.Error}}' t | grep -q 'missing plugin on 2 nodes'"
+check "until the other node has it" d n2 plugin create later "$p"
+check "enabled" d n2 plugin enable later
+check "and runs there" wait_for 20 runs_on t "n2 "
 docker service rm s t > /dev/null
-check "its containers go" wait_for 30 bash -c "[ -z \"\$($docker_cli -H unix://$sock ps -aq)\" ]"
+no_containers() { [ -z "$(d n1 ps -aq)$(d n2 ps -aq)" ]; }
+check "their containers go" wait_for 30 no_containers
+d n2 swarm leave > /dev/null
 docker swarm leave --force > /dev/null
+d n2 volume rm -f v5 > /dev/null
+d n2 plugin rm -f later > /dev/null
+agent_stop n2
+check "nothing is left behind on the other node" node_leftovers n2
 
 # --- volumes go ---
 rm -f "$LAB/n1/data/plugins/$id/propagated-mount"/v*/*
@@ -143,7 +158,15 @@ for v in v1 v2 v3 v4; do check "volume rm $v" equals $v docker volume rm $v; don
 check "none is left" equals "" docker volume ls -q
 check "the driver removed them" equals "" bash -c "ls $LAB/n1/data/plugins/$id/propagated-mount | grep -v calls"
 check "disable" docker plugin disable keeper
+check "its event" events disable
 check "disable again" refuses "plugin is already disabled: plugin keeper:latest found but disabled" docker plugin disable keeper
+
+# --- other kinds ---
+config '{"interface": {"types": ["docker.networkdriver/1.0"]}}'
+docker plugin create nets "$p" > /dev/null
+check "a network driver is refused" refuses "it serves docker.networkdriver/1.0, but only volume drivers" docker plugin enable nets
+docker plugin rm nets > /dev/null
+config
 
 # --- legacy plugins ---
 # from its own mount namespace: /run/docker/plugins of the node
@@ -158,6 +181,13 @@ check "in use" equals legacy docker run --rm --network none -v w1:/d alpine sh -
 check "its path is the node's" equals legacy cat "$LAB/old/w1/f"
 check "info has it" equals "[local old]" docker info -f '{{.Plugins.Volume}}'
 rm -f "$LAB/old/w1/f"
+kill -STOP $old
+docker volume inspect w1 > /dev/null 2>&1 &
+waits=$!
+check "a call that hangs does not hold the agent's end" agent_stop n1
+kill -CONT $old
+wait $waits
+agent_start n1
 check "its volume goes" equals w1 docker volume rm w1
 kill $old
 in_ns n1 umount /etc/docker
@@ -204,7 +234,7 @@ fi
 # --- the end ---
 docker plugin enable keeper > /dev/null
 check "rm -f" equals keeper docker plugin rm -f keeper
-check "more events" events disable enable remove
+check "more events" events enable remove
 check "no blob is left" equals "" ls "$LAB/n1/data/plugins/storage/blobs/sha256"
 agent_stop n1
 check "nothing is left behind" node_leftovers n1
