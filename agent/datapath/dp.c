@@ -532,7 +532,7 @@ json_t *dp_dump(struct dp *dp)
 		[DP_ITEM_PEER] = "peers",	[DP_ITEM_SERVICE] = "services",
 		[DP_ITEM_LINK] = "links",
 	};
-	json_t *all = json_object();
+	json_t *all = json_pack("{s:s}", "datapath", dp->ops->kind);
 
 	for (int kind = 0; kind < DP_ITEM_KINDS; kind++) {
 		json_t *list = json_array();

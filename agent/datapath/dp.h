@@ -193,8 +193,8 @@ bool dp_sync_begin(struct dp *dp);
 int dp_sync_end(struct dp *dp, struct err *err);
 
 /*
- * What is set, read back from where the packets' way reads it: {"networks": [], "endpoints": [],
- * "peers": [], "services": [], "links": []}. Owned by the caller.
+ * What is set, read back from where the packets' way reads it: {"datapath": "bpf", "networks": [],
+ * "endpoints": [], "peers": [], "services": [], "links": []}. Owned by the caller.
  */
 json_t *dp_dump(struct dp *dp);
 /*
