@@ -51,12 +51,8 @@ equals() { # WANT COMMAND…
 	[ "$out" = "$want" ]
 }
 
-# The alpine image of scripts/mkbase, made once a machine.
-base_image() {
-	local cache=/var/tmp/swarm-agent-base.tar
-	[ -e $cache ] && [ $cache -nt scripts/mkbase ] || { scripts/mkbase $cache.$$ && mv $cache.$$ $cache; }
-	d "$1" load -q -i $cache > /dev/null
-}
+# The alpine image of scripts/mkbase, made once a build.
+base_image() { scripts/mkbase "$BUILD/alpine.tar" && d "$1" load -q -i "$BUILD/alpine.tar" > /dev/null; }
 
 finish() {
 	trap - EXIT
