@@ -59,6 +59,28 @@ has_leader() { [ -n "$(leader "$1")" ]; }
 reachable_managers() { d "$1" node ls --format '{{.ManagerStatus}}' | grep -cE 'Leader|Reachable'; }
 managers_are() { [ "$(reachable_managers "$1")" = "$2" ]; } # AT COUNT
 no_containers() { [ -z "$(d "$1" ps -aq)" ]; }
+# Of a service's tasks on $nodes: "node container-id address-on-network" lines. usage: tasks_of SERVICE NETWORK
+tasks_of() {
+	local n id
+	for n in $nodes; do
+		for id in $(d "$n" ps -q --filter "label=com.docker.swarm.service.name=$1"); do
+			echo "$n $id $(d "$n" inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$id")"
+		done
+	done
+}
+# Run in the first task of a service on $nodes. usage: in_task SERVICE COMMAND…
+in_task() {
+	local n id service=$1
+	shift
+	for n in $nodes; do
+		id=$(d "$n" ps -q --filter "label=com.docker.swarm.service.name=$service" | head -1)
+		[ -z "$id" ] || { d "$n" exec "$id" "$@"; return; }
+	done
+	return 1
+}
+# The addresses that a name has for a task, sorted. usage: resolves SERVICE NAME
+resolves() { in_task "$1" nslookup "$2" 127.0.0.11 2> /dev/null | awk '/^Name:/ {seen = 1} seen && /^Address/ {print $NF}' | sort -u; }
+n_addresses() { [ "$(resolves "$1" "$2" | wc -l)" = "$3" ]; } # SERVICE NAME COUNT
 # An answer of the published web service. usage: web_answers NODE PORT
 web_answers() { in_ns client curl -sf -m $((5 * SLOW)) "http://$(node_ip "$1"):$2/cgi-bin/id"; }
 

@@ -7,28 +7,6 @@
 docker() { d n1 "$@"; }
 nodes="n1 n2 n3 n4 n5"
 
-# Of a service's tasks: "node container-id address-on-network" lines. usage: tasks_of SERVICE NETWORK
-tasks_of() {
-	local n id
-	for n in $nodes; do
-		for id in $(d "$n" ps -q --filter "label=com.docker.swarm.service.name=$1"); do
-			echo "$n $id $(d "$n" inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$id")"
-		done
-	done
-}
-# Run in the first task of a service. usage: in_task SERVICE COMMAND…
-in_task() {
-	local n id service=$1
-	shift
-	for n in $nodes; do
-		id=$(d "$n" ps -q --filter "label=com.docker.swarm.service.name=$service" | head -1)
-		[ -z "$id" ] || { d "$n" exec "$id" "$@"; return; }
-	done
-	return 1
-}
-# The addresses that a name has for a task, sorted. usage: resolves SERVICE NAME
-resolves() { in_task "$1" nslookup "$2" 127.0.0.11 2> /dev/null | awk '/^Name:/ {seen = 1} seen && /^Address/ {print $NF}' | sort -u; }
-n_addresses() { [ "$(resolves "$1" "$2" | wc -l)" = "$3" ]; } # SERVICE NAME COUNT
 # Different tasks that answer at a name. usage: answers_of SERVICE URL
 answers_of() { for _ in $(seq 40); do in_task "$1" timeout 3 wget -q -O - "$2" | awk '{print $1}'; done | sort | uniq -c; }
 meets() { [ "$(answers_of "$1" "$2" | wc -l)" = "$3" ]; } # SERVICE URL COUNT
