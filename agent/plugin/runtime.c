@@ -369,7 +369,7 @@ static void run(struct plugin *p, pid_t pid)
 	p->until_ms = p->started_ms + max(p->timeout_s * 1000, (unsigned int)LISTEN_MS);
 	p->state = PLUGIN_WAITING;
 	p->err = (struct err){0};
-	if (!p->shim || p->pidfd < 0) {
+	if (!p->shim) { /* it has ended, and the monitor as well */
 		on_exit_of(-1, p);
 		return;
 	}
