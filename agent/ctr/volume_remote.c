@@ -235,6 +235,8 @@ static struct want *add_want(struct job *j, const char *name, const char *driver
 	if (!is_local(driver)) {
 		w->drivers = xcalloc(2, sizeof(*w->drivers));
 		w->drivers[0] = find_driver(vs, driver, &j->err);
+		if (!w->drivers[0])
+			err_prefix(&j->err, "create %s", w->name);
 	}
 	if (!j->err.code)
 		volume_name_check(w->name, &j->err);

@@ -176,7 +176,10 @@ static int read_object(const struct field *fields, json_t *in, json_t **ret, str
 			json_decref(out);
 			return rc;
 		}
-		json_object_set_new(out, f->name, v);
+		if (f->kind == NUM && !json_integer_value(v))
+			json_decref(v); /* dockerd leaves it out */
+		else
+			json_object_set_new(out, f->name, v);
 	}
 	*ret = out;
 	return 0;

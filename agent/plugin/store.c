@@ -254,15 +254,16 @@ bool plugin_capable(const struct plugin *p, const char *capability)
 
 int plugin_change(struct plugin *p, json_t *args, struct err *err)
 {
-	int rc;
+	struct err why = ERR_INIT;
 
 	if (p->enabled)
 		return err_set(err, -EIO,
 			       "cannot set on an active plugin, disable plugin before setting");
 	if (p->busy || p->done)
 		return err_set(err, -EBUSY, "plugin %s is being changed: try again later", p->name);
-	rc = plugin_set(p->config, p->settings, args, err);
-	return rc ? rc : plugin_save(p, err);
+	if (plugin_set(p->config, p->settings, args, &why)) /* 500, as dockerd answers it */
+		return err_set(err, -EIO, "%s", why.msg);
+	return plugin_save(p, err);
 }
 
 /* --- telling --- */
