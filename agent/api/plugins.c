@@ -112,7 +112,7 @@ static void enable(struct api_call *call)
 	if (err.code)
 		api_reply_err(call, &err);
 	else
-		plugin_enable(p, timeout_s, on_done_200, call);
+		plugin_enable(p, call->param[0], timeout_s, on_done_200, call);
 }
 
 static void disable(struct api_call *call)
@@ -120,7 +120,8 @@ static void disable(struct api_call *call)
 	struct plugin *p = find(call);
 
 	if (p)
-		plugin_disable(p, api_query_bool(call, "force", false), on_done_200, call);
+		plugin_disable(p, call->param[0], api_query_bool(call, "force", false), on_done_200,
+			       call);
 }
 
 static void remove_plugin(struct api_call *call)
@@ -128,7 +129,8 @@ static void remove_plugin(struct api_call *call)
 	struct plugin *p = find(call);
 
 	if (p)
-		plugin_remove(p, api_query_bool(call, "force", false), on_done_200, call);
+		plugin_remove(p, call->param[0], api_query_bool(call, "force", false), on_done_200,
+			      call);
 }
 
 static void set_with(struct api_call *call, json_t *body)

@@ -41,7 +41,11 @@ static struct uses *collect(struct ctr *c, bool mounted, volume_done done)
 		if (!v || volume_local(v) || mounted != (m->volume != NULL))
 			continue;
 		u->at[u->n] = i;
-		u->v[u->n++] = (struct volume_use){.volume = xstrdup(m->name), .id = use_id(c, m)};
+		u->v[u->n++] = (struct volume_use){.target = m->target,
+						   .propagation = m->propagation,
+						   .rw = m->rw,
+						   .volume = xstrdup(m->name),
+						   .id = use_id(c, m)};
 	}
 	return u;
 }

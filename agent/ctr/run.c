@@ -540,7 +540,12 @@ static int use_volumes(struct ctr *c, bool *ret_remote, struct err *err)
 			*ret_remote = true;
 			continue;
 		}
-		rc = v ? volume_mount(v, c->id, err) : -ENOENT;
+		rc = v ? volume_mount(v, c->id,
+				      &(struct volume_use){.target = m->target,
+							   .propagation = m->propagation,
+							   .rw = m->rw},
+				      err)
+		       : -ENOENT;
 		if (!rc)
 			m->volume = v;
 	}

@@ -104,13 +104,28 @@ void volumes_free(struct volumes *vs)
 	free(vs);
 }
 
-void volume_emit(struct volume *v, const char *action, const char *who)
+static void emit(struct volume *v, const char *action, json_t *attributes)
 {
-	json_t *a = json_pack("{s:s}", "driver", volume_driver_name(v));
+	json_object_set_new(attributes, "driver", json_string(volume_driver_name(v)));
+	events_emit(v->volumes->opt.events, "volume", action, v->name, attributes);
+}
 
-	if (who)
-		json_object_set_new(a, "container", json_string(who));
-	events_emit(v->volumes->opt.events, "volume", action, v->name, a);
+void volume_emit(struct volume *v, const char *action)
+{
+	emit(v, action, json_object());
+}
+
+void volume_emit_use(struct volume *v, const char *who, const struct volume_use *use)
+{
+	json_t *a = json_pack("{s:s}", "container", who);
+
+	if (use) {
+		json_object_set_new(a, "destination", json_string(use->target));
+		json_object_set_new(a, "propagation",
+				    json_string(use->propagation ? use->propagation : ""));
+		json_object_set_new(a, "read/write", json_string(use->rw ? "true" : "false"));
+	}
+	emit(v, use ? "mount" : "unmount", a);
 }
 
 bool volume_name_valid(const char *s)
@@ -265,7 +280,7 @@ int volume_create(struct volumes *vs, const char *name, const char *driver, json
 		volume_forget(v);
 		return rc;
 	}
-	volume_emit(v, "create", NULL);
+	volume_emit(v, "create");
 	*ret = v;
 	return 0;
 }
@@ -351,7 +366,7 @@ int volume_remove(struct volume *v, struct err *err)
 
 	if (rc)
 		return rc;
-	volume_emit(v, "destroy", NULL);
+	volume_emit(v, "destroy");
 	map_del(&v->volumes->by_name, v->name);
 	volume_free(v);
 	return 0;
@@ -364,7 +379,7 @@ static const char *opt_of(const struct volume *v, const char *key)
 	return s ? s : "";
 }
 
-int volume_mount(struct volume *v, const char *who, struct err *err)
+int volume_mount(struct volume *v, const char *who, const struct volume_use *use, struct err *err)
 {
 	const char *device = opt_of(v, "device"), *type = opt_of(v, "type"), *o = opt_of(v, "o");
 
@@ -384,7 +399,7 @@ int volume_mount(struct volume *v, const char *who, struct err *err)
 				v->data, device, v->data, flags, o);
 	}
 	v->users++;
-	volume_emit(v, "mount", who);
+	volume_emit_use(v, who, use);
 	return 0;
 }
 
@@ -394,7 +409,7 @@ void volume_unmount(struct volume *v, const char *who)
 		return;
 	if (!--v->users && *opt_of(v, "device"))
 		umount2(v->data, MNT_DETACH);
-	volume_emit(v, "unmount", who);
+	volume_emit_use(v, who, NULL);
 }
 
 void volume_adopt(struct volume *v)

@@ -57,9 +57,11 @@ json_t *volume_inspect(const struct volume *volume);
 int volume_remove(struct volume *volume, struct err *err);
 /*
  * Count users of a local volume: the first one mounts one that has mount options, the last one unmounts it.
- * who (a container ID) names the user in the volume's mount and unmount events.
+ * who (a container ID) names the user in the volume's mount and unmount events, use says where.
  */
-int volume_mount(struct volume *volume, const char *who, struct err *err);
+struct volume_use;
+int volume_mount(struct volume *volume, const char *who, const struct volume_use *use,
+		 struct err *err);
 void volume_unmount(struct volume *volume, const char *who);
 /* After a restart of the agent: note a user whose mount is in place already. */
 void volume_adopt(struct volume *volume);
@@ -93,9 +95,12 @@ void volumes_list(struct volumes *volumes, void (*done)(json_t *list, json_t *wa
 bool volumes_provide(struct volumes *volumes, json_t *body, json_t *image_config, volume_done done,
 		     void *arg);
 
-/* One use of a plugin's volume by a container. */
+/* One use of a volume by a container. Strings are the caller's. */
 struct volume_use {
-	char *volume, *id; /* the caller's; id tells it from other uses */
+	const char *target, *propagation; /* propagation may be NULL */
+	bool rw;
+	/* of a plugin's */
+	char *volume, *id; /* id tells it from other uses */
 	char *source; /* out: the path on the node, malloc'd */
 };
 /* Mount all or none; uses is borrowed until done. */

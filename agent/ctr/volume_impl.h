@@ -32,4 +32,6 @@ struct volume *volume_add(struct volumes *volumes, const char *name, json_t *opt
 int volume_save(struct volume *v, struct err *err);
 /* Frees it, and removes what is on disk of it. */
 void volume_forget(struct volume *v);
-void volume_emit(struct volume *v, const char *action, const char *who);
+void volume_emit(struct volume *v, const char *action);
+/* "mount" (with use) or "unmount" (use NULL) by a container. */
+void volume_emit_use(struct volume *v, const char *who, const struct volume_use *use);

@@ -209,7 +209,7 @@ static struct volume *adopt(struct job *j, struct want *w)
 		return NULL;
 	}
 	if (fresh && !w->search)
-		volume_emit(v, "create", NULL);
+		volume_emit(v, "create");
 	return v;
 }
 
@@ -350,7 +350,7 @@ static void deleted(struct job *j)
 	if (j->err.code) {
 		err_prefix(&j->err, "remove %s", j->wants[0].name);
 	} else if (v && v->driver) {
-		volume_emit(v, "destroy", NULL);
+		volume_emit(v, "destroy");
 		volume_forget(v);
 	} else if (v) {
 		volume_remove(v, &j->err);
@@ -611,7 +611,7 @@ static void attached(struct job *j)
 			v->data = xstrdup(j->uses[i].source);
 			volume_save(v, NULL);
 		}
-		volume_emit(v, "mount", j->who);
+		volume_emit_use(v, j->who, &j->uses[i]);
 	}
 	j->done(error_of(j), j->arg);
 }
@@ -669,7 +669,7 @@ static void detached(struct job *j)
 			continue;
 		if (v->users)
 			v->users--;
-		volume_emit(v, "unmount", j->who);
+		volume_emit_use(v, j->who, NULL);
 	}
 	j->done(NULL, j->arg);
 }

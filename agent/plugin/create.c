@@ -240,7 +240,7 @@ static void created(void *arg)
 	if (!c->rc)
 		c->rc = plugin_install(c->all, &c->parts, &p, &c->err);
 	if (!c->rc)
-		plugin_emit(p, "create");
+		plugin_emit(p, "create", p->name);
 	plugins_sweep(c->all);
 	c->done(c->rc ? &c->err : NULL, c->arg);
 	plugin_parts_done(&c->parts);

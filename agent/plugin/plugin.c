@@ -96,15 +96,17 @@ struct wish {
 	plugin_done done;
 	void *arg;
 	struct err err;
+	char *ref; /* what the user calls it */
 	char *dir, *sock_dir;
 };
 
-static struct wish *new_wish(struct plugin *p, plugin_done done, void *arg)
+static struct wish *new_wish(struct plugin *p, const char *ref, plugin_done done, void *arg)
 {
 	struct wish *w = xcalloc(1, sizeof(*w));
 
 	w->all = p->all;
 	strcpy(w->id, p->id);
+	w->ref = xstrdup(ref);
 	w->done = done;
 	w->arg = arg;
 	return w;
@@ -113,6 +115,7 @@ static struct wish *new_wish(struct plugin *p, plugin_done done, void *arg)
 static void grant(struct wish *w, const struct err *err)
 {
 	w->done(err && err->code ? err : NULL, w->arg);
+	free(w->ref);
 	free(w->dir);
 	free(w->sock_dir);
 	free(w);
@@ -148,12 +151,12 @@ static int check_unused(struct plugin *p, struct err *err)
 	return 0;
 }
 
-static void set_enabled(struct plugin *p, bool enabled, struct err *err)
+static void set_enabled(struct plugin *p, struct wish *w, bool enabled)
 {
 	p->enabled = enabled;
-	if (plugin_save(p, err))
+	if (plugin_save(p, &w->err))
 		return;
-	plugin_emit(p, enabled ? "enable" : "disable");
+	plugin_emit(p, enabled ? "enable" : "disable", w->ref);
 	plugins_tell(p->all);
 }
 
@@ -163,7 +166,7 @@ static void on_up(const struct err *err, void *arg)
 	struct plugin *p = map_get(&w->all->by_id, w->id);
 
 	if (!err)
-		set_enabled(p, true, &w->err);
+		set_enabled(p, w, true);
 	grant(w, err ? err : &w->err);
 }
 
@@ -180,9 +183,10 @@ static int check_useful(struct plugin *p, struct err *err)
 		       p->name, type ? type : "nothing");
 }
 
-void plugin_enable(struct plugin *p, unsigned int timeout_s, plugin_done done, void *arg)
+void plugin_enable(struct plugin *p, const char *ref, unsigned int timeout_s, plugin_done done,
+		   void *arg)
 {
-	struct wish *w = new_wish(p, done, arg);
+	struct wish *w = new_wish(p, ref, done, arg);
 
 	if (p->enabled)
 		err_set(&w->err, -EBUSY, "plugin already enabled: plugin %s is enabled", p->name);
@@ -204,13 +208,13 @@ static void on_down(const struct err *err, void *arg)
 	struct plugin *p = map_get(&w->all->by_id, w->id);
 
 	if (!err)
-		set_enabled(p, false, &w->err);
+		set_enabled(p, w, false);
 	grant(w, err ? err : &w->err);
 }
 
-void plugin_disable(struct plugin *p, bool force, plugin_done done, void *arg)
+void plugin_disable(struct plugin *p, const char *ref, bool force, plugin_done done, void *arg)
 {
-	struct wish *w = new_wish(p, done, arg);
+	struct wish *w = new_wish(p, ref, done, arg);
 
 	if (!force)
 		check_unused(p, &w->err);
@@ -250,7 +254,7 @@ static void removed(void *arg)
 
 	p->busy = false;
 	if (!w->err.code) {
-		plugin_emit(p, "remove");
+		plugin_emit(p, "remove", w->ref);
 		map_del(&w->all->by_id, w->id);
 		plugin_free(p);
 		plugins_sweep(w->all);
@@ -270,9 +274,9 @@ static void on_down_remove(const struct err *err, void *arg)
 	loop_work(w->all->opt.loop, remove_work, removed, w);
 }
 
-void plugin_remove(struct plugin *p, bool force, plugin_done done, void *arg)
+void plugin_remove(struct plugin *p, const char *ref, bool force, plugin_done done, void *arg)
 {
-	struct wish *w = new_wish(p, done, arg);
+	struct wish *w = new_wish(p, ref, done, arg);
 
 	w->dir = xstrdup(p->dir);
 	w->sock_dir = xstrdup(p->sock_dir);

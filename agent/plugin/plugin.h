@@ -81,13 +81,16 @@ typedef void (*plugin_progress)(json_t *line, void *arg);
 void plugin_create(struct plugins *plugins, const char *name, int fd, plugin_done done, void *arg);
 /*
  * Start it: done once it listens, which it has timeout_s (0: some seconds) for; that is also the
- * time that its answers may take later. -EBUSY when it is enabled.
+ * time that its answers may take later. -EBUSY when it is enabled. ref, here and below: what the user
+ * calls it, for the event.
  */
-void plugin_enable(struct plugin *plugin, unsigned int timeout_s, plugin_done done, void *arg);
+void plugin_enable(struct plugin *plugin, const char *ref, unsigned int timeout_s, plugin_done done,
+		   void *arg);
 /* -EBUSY when it is in use and force is not given, or not enabled. */
-void plugin_disable(struct plugin *plugin, bool force, plugin_done done, void *arg);
+void plugin_disable(struct plugin *plugin, const char *ref, bool force, plugin_done done,
+		    void *arg);
 /* -EBUSY when it is in use or enabled and force is not given. */
-void plugin_remove(struct plugin *plugin, bool force, plugin_done done, void *arg);
+void plugin_remove(struct plugin *plugin, const char *ref, bool force, plugin_done done, void *arg);
 /* args: array of "NAME[.FIELD]=VALUE". */
 int plugin_change(struct plugin *plugin, json_t *args, struct err *err);
 

@@ -75,7 +75,8 @@ int plugin_save(struct plugin *p, struct err *err);
 int plugins_load(struct plugins *all, struct err *err);
 /* -EEXIST "plugin x already exists". */
 int plugin_name_check(struct plugins *all, const char *name, struct err *err);
-void plugin_emit(struct plugin *p, const char *action);
+/* name: what the user called it. */
+void plugin_emit(struct plugin *p, const char *action, const char *name);
 /* The set of enabled plugins has changed. */
 void plugins_tell(struct plugins *all);
 /* malloc'd path of a blob below the root of plugins. */

@@ -268,10 +268,9 @@ int plugin_change(struct plugin *p, json_t *args, struct err *err)
 
 /* --- telling --- */
 
-void plugin_emit(struct plugin *p, const char *action)
+void plugin_emit(struct plugin *p, const char *action, const char *name)
 {
-	events_emit(p->all->opt.events, "plugin", action, p->id,
-		    json_pack("{s:s}", "name", p->name));
+	events_emit(p->all->opt.events, "plugin", action, p->id, json_pack("{s:s}", "name", name));
 }
 
 void plugins_tell(struct plugins *all)

@@ -35,7 +35,7 @@ events() {
 	local seen action
 	seen=$(docker events --since "$since" --until "$(date +%s.%N)" --filter type=plugin --format '{{.Action}} {{.Actor.Attributes.name}}')
 	for action in "$@"; do
-		grep -qx "$action keeper:latest" <<< "$seen" || { echo "no $action in: $seen"; return 1; }
+		grep -qxE "$action keeper(:latest)?" <<< "$seen" || { echo "no $action in: $seen"; return 1; }
 	done
 }
 

@@ -41,8 +41,14 @@ same() {
 	shift
 	check "$what" equals "$(answer n2 "$@")" answer n1 "$@"
 }
+# Events of plugins and volumes, without IDs.
+told() {
+	d "$1" events --since "$since" --until "$(date +%s.%N)" --filter type=plugin --filter type=volume \
+		--format '{{.Type}} {{.Action}} {{json .Actor.Attributes}}' | sed -E 's/[0-9a-f]{64}/ID/g'
+}
 both() { d n1 "$@" > /dev/null; d n2 "$@" > /dev/null; }
 
+since=$(date +%s.%N)
 same "no plugin" GET /plugins
 both plugin create keeper "$p"
 same "one, as it is shown" GET /plugins/keeper/json
@@ -86,6 +92,8 @@ check "here, with its exit code" refuses "exit code 3" d n1 plugin enable keeper
 same "is not enabled" GET /plugins/keeper/json
 same "remove" DELETE /plugins/keeper
 
+check "events" equals "$(told n2)" told n1
+
 # --- one registry ---
 d n1 plugin create $repo:ours "$p" > /dev/null
 d n2 plugin create $repo:theirs "$p" > /dev/null
@@ -99,15 +107,18 @@ check "we install theirs" d n1 plugin install --grant-all-permissions --alias go
 check "theirs serves here" d n1 volume create -d got v1
 check "ours serves there" d n2 volume create -d got v1
 kill $registry
-# --- containers ---
+since=$(date +%s.%N)
+
+# --- containers; dockerd tells of a creation also where the volume is there already ---
 base_image n1
 base_image n2
 for n in n1 n2; do
-	d $n run --rm --network none -v v1:/d alpine sh -c 'echo kept > /d/f'
+	d $n run --rm --network none --volume-driver got -v v3:/d:ro alpine true
 	d $n run --rm --network none --mount type=volume,source=v2,target=/d,volume-driver=got alpine true
 done
 calls() { d "$1" plugin inspect -f '{{.Id}}' got | { read -r id; sed -E 's/[0-9a-f]{64}/ID/' "$LAB/$1/data/plugins/$id/propagated-mount/calls"; }; }
 mounts() { calls "$1" | grep -E '^(Create|Mount|Unmount|Remove) '; }
+check "their events" equals "$(told n2)" told n1
 check "what the driver is asked" equals "$(mounts n2)" mounts n1
 for n in n1 n2; do
 	d $n plugin disable -f got > /dev/null
