@@ -15,16 +15,34 @@ static void table_free(struct rcu_head *rcu)
 	kvfree(t);
 }
 
-void sw_table_retire(struct sw_net *sn, const struct sw_lb *lb)
+/* The table, or NULL; it counts no more. */
+static struct sw_table *table_uncount(struct sw_net *sn, const struct sw_lb *lb)
 {
 	struct sw_table *t = sw_table_find(sn, lb);
 
 	lockdep_assert_held(&sn->lock);
 	if (!t)
-		return;
+		return NULL;
 	sn->usage.backends -= t->n_backends;
 	sn->usage.slots -= t->size;
-	call_rcu(&t->rcu, table_free);
+	return t;
+}
+
+void sw_table_retire(struct sw_net *sn, const struct sw_lb *lb)
+{
+	struct sw_table *t = table_uncount(sn, lb);
+
+	if (t)
+		call_rcu(&t->rcu, table_free);
+}
+
+/* One that was made in vain: no packet knows of it. */
+static void table_discard(struct sw_net *sn, const struct sw_lb *lb)
+{
+	struct sw_table *t = table_uncount(sn, lb);
+
+	if (t)
+		table_free(&t->rcu);
 }
 
 /* Backends that take new flows have the slots. */
@@ -168,7 +186,7 @@ static int vip_set(struct sw_net *sn, const struct sw_service *s, struct netlink
 		return rc;
 	rc = sw_endpoint_put(sn, &key, &v, extack);
 	if (rc)
-		sw_table_retire(sn, &v.lb);
+		table_discard(sn, &v.lb);
 	return rc ?: 1;
 }
 
@@ -194,7 +212,7 @@ static int port_store(struct sw_net *sn, const struct sw_service *s, struct sw_p
 		goto free;
 	rc = xa_err(xa_store(&sn->ports, sw_port_index(&key), p, SW_GFP));
 	if (rc)
-		goto retire;
+		goto discard;
 	if (old) {
 		sw_table_retire(sn, &old->v.lb);
 		kfree_rcu(old, rcu);
@@ -203,8 +221,8 @@ static int port_store(struct sw_net *sn, const struct sw_service *s, struct sw_p
 	}
 	return 1;
 
-retire:
-	sw_table_retire(sn, &p->v.lb);
+discard:
+	table_discard(sn, &p->v.lb);
 free:
 	kfree(p);
 	return rc;

@@ -25,6 +25,8 @@ const struct rhashtable_params sw_peer_params = {
 
 static unsigned int net_id;
 
+#define SW_SEQ_UNUSED 1 /* sw_net.seq of a namespace in which nothing was ever set */
+
 struct sw_net *sw_net_of(const struct net *net)
 {
 	return net_generic(net, net_id);
@@ -96,7 +98,7 @@ void sw_counts_read(struct sw_net *sn, struct sw_count *ret)
 void sw_changed(struct sw_net *sn)
 {
 	lockdep_assert_held(&sn->lock);
-	WRITE_ONCE(sn->seq, sn->seq + 1 ? sn->seq + 1 : 1);
+	WRITE_ONCE(sn->seq, sn->seq == U32_MAX ? SW_SEQ_UNUSED + 1 : sn->seq + 1);
 }
 
 static int __net_init sw_net_init(struct net *net)
@@ -109,7 +111,7 @@ static int __net_init sw_net_init(struct net *net)
 	sn->flows_max = SW_FLOWS_DEFAULT;
 	sn->ports_max = SW_PORTS_DEFAULT;
 	sn->next_gen = get_random_u32();
-	sn->seq = 1;
+	sn->seq = SW_SEQ_UNUSED;
 	xa_init(&sn->networks);
 	xa_init(&sn->links);
 	xa_init(&sn->ports);
@@ -135,11 +137,10 @@ free_counts:
 	return rc;
 }
 
-static bool is_used(struct sw_net *sn)
+/* Most namespaces never are, and clearing takes locks and time. */
+static bool was_used(struct sw_net *sn)
 {
-	static const struct sw_usage none;
-
-	return rcu_access_pointer(sn->settings) || memcmp(&sn->usage, &none, sizeof(none));
+	return READ_ONCE(sn->seq) != SW_SEQ_UNUSED;
 }
 
 /* No packets any more after the grace period that follows this. */
@@ -147,16 +148,20 @@ static void __net_exit sw_net_pre_exit(struct net *net)
 {
 	struct sw_net *sn = sw_net_of(net);
 
-	if (is_used(sn)) /* most namespaces are not, and clearing takes locks and time */
+	if (was_used(sn))
 		sw_clear(sn);
 }
 
 static void __net_exit sw_net_exit_batch(struct list_head *nets)
 {
+	bool used = false;
 	struct sw_net *sn;
 	struct net *net;
 
-	rcu_barrier(); /* replaced endpoints and tables find their tables by sw_net */
+	list_for_each_entry(net, nets, exit_list)
+		used |= was_used(sw_net_of(net));
+	if (used)
+		rcu_barrier(); /* what was replaced finds its table by sw_net */
 	list_for_each_entry(net, nets, exit_list) {
 		sn = sw_net_of(net);
 		rhashtable_destroy(&sn->endpoints);
