@@ -398,8 +398,10 @@ static void list_work(struct job *j)
 		if (volume_driver_list(j->ops, d[i], &list, &why))
 			json_array_append_new(j->warnings,
 					      json_sprintf("list %s: %s", d[i]->name, why.msg));
-		json_array_append_new(
-			j->list, json_pack("{s:s, s:o?}", "Driver", d[i]->name, "Volumes", list));
+		json_array_append_new(j->list,
+				      json_pack("{s:s, s:s, s:o*}", "Driver", d[i]->name, "Scope",
+						list ? volume_driver_scope(j->ops, d[i]) : "local",
+						"Volumes", list));
 	}
 }
 
