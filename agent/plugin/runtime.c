@@ -435,17 +435,26 @@ void plugin_next(void *arg)
 
 /* --- after a restart of the agent --- */
 
+static pid_t read_pid(const struct plugin *p, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", p->run_dir, name);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	return file_read(path, 32, &text, NULL) ? 0 : atoi(text.data);
+}
+
 void plugin_restore(struct plugin *p)
 {
-	_cleanup_free_ char *path = xasprintf("%s/pid", p->run_dir);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct shim_conn *shim = NULL;
-	pid_t pid = 0;
+	struct shim_conn *shim = shim_connect(p->all->opt.loop, p->run_dir, on_exit_of, p);
+	pid_t pid = read_pid(p, "pid"), monitor;
 
-	if (!file_read(path, 32, &text, NULL))
-		pid = atoi(text.data);
-	if (pid > 0)
-		shim = shim_connect(p->all->opt.loop, p->run_dir, on_exit_of, p);
+	/* the agent was killed amid a start, before the plugin ran: the monitor is in the way */
+	if (shim && pid <= 0) {
+		monitor = read_pid(p, "shim");
+		if (monitor > 1)
+			kill(monitor, SIGKILL);
+		shim_close(steal_ptr(shim));
+	}
 	if (shim) {
 		p->pidfd = syscall(SYS_pidfd_open, pid, 0);
 		p->shim = shim;
