@@ -65,7 +65,7 @@ static struct sw_tunnel *open_tunnel(struct sw_net *sn, __be16 port, struct netl
 
 	if (!t)
 		return ERR_PTR(-ENOMEM);
-	rc = udp_sock_create(sn->net, &where, &t->sock);
+	rc = udp_sock_create4(sn->net, &where, &t->sock);
 	if (rc) {
 		if (rc == -EADDRINUSE)
 			NL_SET_ERR_MSG(extack,
