@@ -107,14 +107,13 @@ void monitor_watch(struct loop *loop, int fd, pid_t pid, void (*held)(void *arg)
 		   void (*done)(pid_t pid, const char *why, void *arg), void *arg)
 {
 	struct monitor *m = xcalloc(1, sizeof(*m));
-	struct child *child;
 
 	buf_init(&m->answer);
 	m->fd = fd;
 	m->held = held;
 	m->done = done;
 	m->arg = arg;
-	loop_child(loop, pid, reaped, NULL, &child);
+	loop_child(loop, pid, reaped, NULL);
 	m->ev = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_answer, m);
 	event_add(m->ev, NULL);
 }

@@ -26,6 +26,7 @@ struct loop {
 	pthread_cond_t more;
 	struct list_head queue; /* jobs for the pool */
 	struct list_head finished; /* jobs whose done() is due */
+	struct list_head children; /* the loop's thread's */
 	bool stopping;
 	unsigned int n_threads; /* threads of loop_thread() that still run */
 	unsigned int n_jobs; /* in the queue, or run by a worker */
@@ -141,6 +142,7 @@ int loop_new(unsigned int n_workers, struct loop **ret, struct err *err)
 	pthread_cond_init(&loop->progress, NULL);
 	list_init(&loop->queue);
 	list_init(&loop->finished);
+	list_init(&loop->children);
 	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
 	event_add(loop->wake, NULL);
 	loop->workers = xcalloc(n_workers, sizeof(*loop->workers));
@@ -168,8 +170,27 @@ void loop_drain(struct loop *loop)
 	} while (!idle);
 }
 
+struct child {
+	struct list_head node;
+	struct event *ev;
+	pid_t pid;
+	int pidfd;
+	void (*fn)(pid_t pid, int status, void *arg);
+	void *arg;
+};
+
+static void child_free(struct child *child)
+{
+	list_del(&child->node);
+	event_free(child->ev);
+	close(child->pidfd);
+	free(child);
+}
+
 void loop_free(struct loop *loop)
 {
+	struct child *child, *tmp;
+
 	if (!loop)
 		return;
 	pthread_mutex_lock(&loop->lock);
@@ -181,6 +202,8 @@ void loop_free(struct loop *loop)
 	for (unsigned int i = 0; i < loop->n_workers; i++)
 		pthread_join(loop->workers[i], NULL);
 	run_finished(loop);
+	list_for_each_safe (child, tmp, &loop->children, node)
+		child_free(child);
 	event_free(loop->wake);
 	event_base_free(loop->base);
 	close(loop->wake_fd);
@@ -323,23 +346,6 @@ void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
 	loop_post(loop, fn, arg);
 }
 
-struct child {
-	struct event *ev;
-	pid_t pid;
-	int pidfd;
-	void (*fn)(pid_t pid, int status, void *arg);
-	void *arg;
-};
-
-void child_forget(struct child *child)
-{
-	if (!child)
-		return;
-	event_free(child->ev);
-	close(child->pidfd);
-	free(child);
-}
-
 static void on_exit_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *child = arg, copy = *child;
@@ -349,12 +355,12 @@ static void on_exit_event(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (waitpid(child->pid, &status, WNOHANG) == 0)
 		return;
-	child_forget(child);
+	child_free(child);
 	copy.fn(copy.pid, status, copy.arg);
 }
 
 int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg),
-	       void *arg, struct child **ret)
+	       void *arg)
 {
 	struct child *child;
 	int fd = syscall(SYS_pidfd_open, pid, 0);
@@ -365,7 +371,6 @@ int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, v
 	*child = (struct child){.pid = pid, .pidfd = fd, .fn = fn, .arg = arg};
 	child->ev = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_exit_event, child);
 	event_add(child->ev, NULL);
-	if (ret)
-		*ret = child;
+	list_add_tail(&child->node, &loop->children);
 	return 0;
 }

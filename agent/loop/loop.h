@@ -69,13 +69,11 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /*
  * Watch a child of this process by pidfd; on exit reaps it and calls fn with the status as
- * waitpid(2) gives it. Returns 0 or a negative errno.
+ * waitpid(2) gives it. What is still watched when the loop is freed is forgotten, without reaping.
+ * Returns 0 or a negative errno.
  */
-struct child;
 int loop_child(struct loop *loop, pid_t pid, void (*fn)(pid_t pid, int status, void *arg),
-	       void *arg, struct child **ret);
-/* Stop watching, without reaping. NULL is fine; not after fn was called. */
-void child_forget(struct child *child);
+	       void *arg);
 
 /*
  * Run a program (argv[0] looked up in PATH) and collect what it says. From any thread; blocks,

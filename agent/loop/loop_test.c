@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kselftest_harness.h"
 
+#include <fcntl.h>
+
 #include "core/buf.h"
 #include "loop/loop.h"
 
@@ -77,10 +79,33 @@ TEST(child_is_reaped)
 	pid = fork();
 	if (!pid)
 		_exit(7);
-	ASSERT_EQ(0, loop_child(s.loop, pid, on_child, &s, NULL));
+	ASSERT_EQ(0, loop_child(s.loop, pid, on_child, &s));
 	loop_run(s.loop);
 	ASSERT_EQ(7 << 8, child_status);
 	loop_free(s.loop);
+}
+
+TEST(child_that_outlives_the_loop)
+{
+	struct seen s = {.left = 1};
+	int low = dup(0), high;
+	pid_t pid;
+
+	close(low);
+	ASSERT_EQ(0, loop_new(1, &s.loop, NULL));
+	pid = fork();
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	ASSERT_EQ(0, loop_child(s.loop, pid, on_child, &s));
+	high = dup(0);
+	loop_free(s.loop);
+	ASSERT_EQ(1, s.left);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	for (int fd = low; fd < high; fd++) /* no descriptor is left, nor what goes with it */
+		ASSERT_EQ(-1, fcntl(fd, F_GETFD));
 }
 
 TEST(program_with_input_and_output)
