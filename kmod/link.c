@@ -136,13 +136,18 @@ int sw_link_del(struct sw_net *sn, __u32 ifindex, struct netlink_ext_ack *extack
 
 void sw_link_gone(struct sw_net *sn, __u32 ifindex)
 {
+	bool was_set;
+
 	ASSERT_RTNL();
 	mutex_lock(&sn->lock);
-	if (link_del(sn, ifindex))
+	was_set = link_del(sn, ifindex);
+	if (was_set)
 		sw_changed(sn);
 	else
 		sw_hook_del(sn, ifindex); /* the loopback */
 	mutex_unlock(&sn->lock);
+	if (was_set)
+		sw_event_link_gone(sn, ifindex);
 }
 
 void sw_links_clear(struct sw_net *sn)
