@@ -146,6 +146,12 @@ $B/selftests/datapath/talk: selftests/datapath/talk.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -static -o $@ $<
 
+# Tests of the module speak its netlink interface by hand.
+$B/selftests/kmod/%: selftests/kmod/%.c selftests/kmod/nl.h | build/harness/kselftest_harness.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-unused-parameter -Wno-missing-prototypes \
+		-Wno-sign-compare -o $@ $<
+
 # With libFuzzer's main: scripts/fuzz sets B, CC and SANFLAGS.
 $B/fuzzers/%: selftests/fuzz/%_fuzz.c $(LIB)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-missing-prototypes -o $B/$*_fuzz $< $(LIB) $(PKG_LIBS)

@@ -3,6 +3,7 @@
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 
+#include "events.h"
 #include "hooks.h"
 #include "state_impl.h"
 

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Random netlink messages to the module: no warning in the kernel's log, no memory that stays. Loads
+# and unloads the module itself; where it cannot be loaded a named SKIP.
+# usage: selftests/kmod/fuzz.sh [SECONDS [SEED]]
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+seconds=${1:-20} seed=${2:-$RANDOM$RANDOM}
+ko=${SWARM_KO:-build/kmod/swarm.ko}
+bin=build/selftests/kmod/netlink_fuzz
+skip() { echo "1..0 # SKIP $*"; exit; }
+[ ! -d /sys/module/swarm ] || rmmod swarm || exit 1
+[ -e "$ko" ] || skip "no $ko: make kmod"
+modprobe -a udp_tunnel ip6_udp_tunnel 2> /dev/null
+insmod "$ko" 2> /dev/null || skip "the module cannot be loaded here: scripts/vm selftests/kmod/fuzz.sh"
+[ -x $bin ] || make -s $bin || exit 1
+
+n=0 failed=0
+check() { # DESCRIPTION COMMAND…
+	local what=$1 out
+	shift
+	n=$((n + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n - $what"
+	else
+		echo "not ok $n - $what"
+		failed=$((failed + 1))
+	fi
+	printf '%s\n' "$out" | grep . | tail -30 | sed '/^#/!s/^/# /'
+}
+
+# What the kernel has that it cannot give back, in kB, when it stays the same for a second.
+memory() {
+	local last='' now i
+	for ((i = 0; i < 30; i++)); do
+		echo 3 > /proc/sys/vm/drop_caches
+		now=$(awk '/^SUnreclaim|^Percpu|^VmallocUsed/ {s += $2} END {print s}' /proc/meminfo)
+		[ "$now" != "$last" ] || break
+		last=$now
+		sleep 1
+	done
+	echo "$now"
+}
+
+# Since the mark that is set below.
+quiet() {
+	! dmesg | sed "1,/$mark/d" |
+		grep -E 'WARNING:|BUG:|Oops|KASAN|possible .*deadlock|detected stall|refcount_t|unregister_netdevice: waiting|general protection|page allocation failure'
+}
+
+fuzz() { "$bin" "$1" "$seed"; }
+
+unload() {
+	rmmod swarm && [ ! -d /sys/module/swarm ]
+}
+
+no_growth() { # KB BEFORE
+	local now
+	now=$(memory)
+	echo "unreclaimable memory: $2 kB before, $now kB after; at most $1 kB more"
+	[ $((now - $2)) -le "$1" ]
+}
+
+no_leak() {
+	local k=/sys/kernel/debug/kmemleak
+	echo scan > $k
+	sleep 6
+	echo scan > $k
+	! grep . $k
+}
+
+mark="fuzz.sh $$ begins"
+echo "$mark" > /dev/kmsg
+check "some messages, to fill the caches" fuzz 3
+check "the module unloads" unload
+before=$(memory)
+insmod "$ko" || exit 1
+check "random messages for $seconds s" fuzz "$seconds"
+check "the module unloads again" unload
+# a megabyte: the caches of eight processes' namespaces and sockets
+check "no memory stays" no_growth 1024 "$before"
+if [ -w /sys/kernel/debug/kmemleak ]; then
+	check "kmemleak finds nothing" no_leak
+else
+	n=$((n + 1))
+	echo "ok $n - kmemleak finds nothing # SKIP this kernel has no kmemleak"
+fi
+check "the kernel's log is quiet" quiet
+echo "1..$n"
+[ $failed = 0 ]
