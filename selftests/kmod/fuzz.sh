@@ -5,8 +5,8 @@
 # usage: selftests/kmod/fuzz.sh [SECONDS [SEED]]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-seconds=${1:-20} seed=${2:-$RANDOM$RANDOM}
-ko=${SWARM_KO:-build/kmod/swarm.ko}
+seconds=${1:-${FUZZ_S:-20}} seed=${2:-$RANDOM$RANDOM}
+ko=${KO:-build/kmod/swarm.ko}
 bin=build/selftests/kmod/netlink_fuzz
 skip() { echo "1..0 # SKIP $*"; exit; }
 [ ! -d /sys/module/swarm ] || rmmod swarm || exit 1

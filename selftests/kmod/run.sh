@@ -20,7 +20,7 @@ kernel=$(scripts/vm -k) || { echo "not ok 1 - a kernel to boot"; exit 1; }
 headers=/lib/modules/$kernel/build
 dp=build/selftests/datapath
 { make -s kmod KDIR="$headers" && make -s kmod KDIR="$headers" DEBUG=1 B=build/debug &&
-	make -s $dp/dpctl $dp/talk; } > "$out/build" 2>&1
+	make -s $dp/dpctl $dp/talk build/selftests/kmod/netlink build/selftests/kmod/netlink_fuzz; } > "$out/build" 2>&1
 rc=$?
 [ $rc = 0 ] && result ok "the module is built for $kernel" || {
 	sed 's/^/# /' "$out/build"
