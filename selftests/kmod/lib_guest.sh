@@ -52,6 +52,7 @@ part_stress() { bash selftests/kmod/stress.sh; }
 part_netlink() {
 	loaded || insmod "$KO"
 	bash selftests/kmod/netlink.sh
+	bash selftests/kmod/backends.sh
 }
 part_fuzz() {
 	loaded || insmod "$KO"
