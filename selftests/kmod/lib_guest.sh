@@ -41,23 +41,25 @@ part_load() {
 	check "loads" insmod "$KO"
 }
 self_tests_passed() { dmesg | tail -n 20 | grep 'swarm: self-tests passed'; }
+# Another part may have left another build of it.
+load() {
+	! loaded || rmmod swarm || return
+	insmod "$KO"
+}
 body_on() { KIND=$1 bash -c '. selftests/datapath/lib_body.sh; body; finish'; }
 part_body_kmod() {
-	loaded || insmod "$KO"
+	load || return
 	body_on kmod
 }
 part_body_bpf() { body_on bpf; }
 # Those of others: each loads the module as it wants to have it.
 part_stress() { bash selftests/kmod/stress.sh; }
 part_netlink() {
-	loaded || insmod "$KO"
+	load || return
 	bash selftests/kmod/netlink.sh
 	bash selftests/kmod/backends.sh
 }
-part_fuzz() {
-	loaded || insmod "$KO"
-	bash selftests/kmod/fuzz.sh
-}
+part_fuzz() { SWARM_KO=$KO bash selftests/kmod/fuzz.sh "$FUZZ_S"; }
 part_unload() {
 	if loaded; then check "unloads" rmmod swarm; fi
 	check "no cache is left" no_caches
