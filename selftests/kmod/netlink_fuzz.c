@@ -75,27 +75,31 @@ static const struct {
 	{SWARM_CMD_CLEAR, {END}},
 };
 
-static void put_addr(struct nl *nl, struct rng *r, int type, uint32_t n)
+static void put_addr(struct nl *nl, struct rng *r, int type, uint32_t n, bool spoil)
 {
 	uint8_t a[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [14] = n >> 8, [15] = n};
 
-	if (one_in(r, 30))
+	if (spoil)
 		a[below(r, 16)] = draw(r);
 	nl_put(nl, type, a, sizeof(a));
 }
 
-/* Sorted ones, as the interface wants them; once in a while many. */
+/*
+ * Sorted ones, as the interface wants them; once in a while many, so that memory which is not given
+ * back shows.
+ */
 static void put_backends(struct nl *nl, struct rng *r, int type)
 {
-	uint32_t n = below(r, one_in(r, 50) ? 1030 : 12), at = below(r, 20);
+	uint32_t n = below(r, one_in(r, 10) ? 1030 : 12), at = below(r, 20);
+	bool spoil = one_in(r, 5);
 
 	while (n--) {
 		size_t nest = nl_nest(nl, type);
 		uint16_t weight = below(r, 5);
 
 		at += 1 + below(r, 3);
-		put_addr(nl, r, SWARM_A_BACKEND_ADDR, at);
-		if (weight || one_in(r, 30))
+		put_addr(nl, r, SWARM_A_BACKEND_ADDR, at, spoil && one_in(r, 30));
+		if (weight || (spoil && one_in(r, 30)))
 			nl_put(nl, SWARM_A_BACKEND_WEIGHT, &weight, sizeof(weight));
 		if (one_in(r, 6))
 			nl_put(nl, SWARM_A_BACKEND_DRAINING, NULL, 0);
@@ -116,7 +120,7 @@ static void put_kind(struct nl *nl, struct rng *r, int type, enum kind kind)
 
 	switch (kind) {
 	case ADDR:
-		return put_addr(nl, r, type, below(r, 24));
+		return put_addr(nl, r, type, below(r, 24), one_in(r, 30));
 	case MAC:
 		return nl_put(nl, type, mac, sizeof(mac));
 	case PORT:
@@ -146,24 +150,45 @@ static void put_kind(struct nl *nl, struct rng *r, int type, enum kind kind)
 	}
 }
 
+/*
+ * Which attributes of a service or an endpoint exclude each other: a VIP or a port, a link or a
+ * node. Bits by attribute type.
+ */
+static uint32_t excluded(uint8_t cmd, struct rng *r)
+{
+	uint32_t vip = 1 << SWARM_A_SERVICE_VIP, port = 1 << SWARM_A_SERVICE_PROTO |
+							1 << SWARM_A_SERVICE_PUBLISHED |
+							1 << SWARM_A_SERVICE_TARGET;
+
+	if (one_in(r, 10))
+		return 0;
+	switch (cmd) {
+	case SWARM_CMD_SERVICE_SET:
+	case SWARM_CMD_SERVICE_DEL:
+	case SWARM_CMD_SERVICE_GET:
+	case SWARM_CMD_TABLE_GET:
+		return one_in(r, 2) ? vip : port;
+	case SWARM_CMD_ENDPOINT_SET:
+		return 1 << (one_in(r, 2) ? SWARM_A_ENDPOINT_IFINDEX : SWARM_A_ENDPOINT_NODE);
+	default:
+		return 0;
+	}
+}
+
 /* A message as it should be, but for attributes that are left out. */
 static void make(struct nl *nl, struct rng *r)
 {
 	size_t c = below(r, ARRAY_SIZE(commands));
 	bool dump = one_in(r, 8);
+	uint32_t without;
 
 	if (commands[c].cmd == SWARM_CMD_CLEAR && !one_in(r, 20))
 		c = 0;
+	without = excluded(commands[c].cmd, r);
 	nl_begin(nl, nl->family, NLM_F_ACK | (dump ? NLM_F_DUMP : 0), commands[c].cmd);
-	for (size_t i = 0; !dump && i < ARRAY_SIZE(commands[c].kinds) && commands[c].kinds[i];
-	     i++) {
-		/* a VIP or a port, a link or a node: one of two that exclude each other */
-		bool pair = (commands[c].kinds[i] == ADDR && commands[c].kinds[i + 1] == PROTO) ||
-			    commands[c].kinds[i] == PROTO || commands[c].kinds[i] == INDEX;
-
-		if (!one_in(r, pair && i ? 2 : 12))
+	for (size_t i = 0; !dump && i < ARRAY_SIZE(commands[c].kinds) && commands[c].kinds[i]; i++)
+		if (!(without & 1 << (i + 1)) && !one_in(r, 30))
 			put_kind(nl, r, i + 1, commands[c].kinds[i]);
-	}
 }
 
 /* Attributes of any type and length, nested into each other at random. */
