@@ -224,4 +224,4 @@ clean:
 	kmod modules_install dkms_install FORCE
 .SECONDARY:
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B -path $B/vng -prune -o -name '*.d' -type f -print 2>/dev/null)
