@@ -15,11 +15,33 @@
 /* Is it this one's turn? Any context. */
 bool sw_selftest_fails(void);
 
-#define kzalloc(...) (sw_selftest_fails() ? NULL : kzalloc(__VA_ARGS__))
-#define kmemdup(...) (sw_selftest_fails() ? NULL : kmemdup(__VA_ARGS__))
-#define kvzalloc(...) (sw_selftest_fails() ? NULL : kvzalloc(__VA_ARGS__))
-#define kvcalloc(...) (sw_selftest_fails() ? NULL : kvcalloc(__VA_ARGS__))
-#define kmem_cache_alloc(...) (sw_selftest_fails() ? NULL : kmem_cache_alloc(__VA_ARGS__))
+/* Since 6.10 the allocators are macros themselves, which functions keep from being lost. */
+#define SW_FAILING(name, params, ...)                                                              \
+	static inline void *sw_selftest_##name params                                              \
+	{                                                                                          \
+		return sw_selftest_fails() ? NULL : name(__VA_ARGS__);                             \
+	}
+
+SW_FAILING(kzalloc, (size_t size, gfp_t flags), size, flags)
+SW_FAILING(kmemdup, (const void *from, size_t size, gfp_t flags), from, size, flags)
+SW_FAILING(kvzalloc, (size_t size, gfp_t flags), size, flags)
+SW_FAILING(kvcalloc, (size_t n, size_t size, gfp_t flags), n, size, flags)
+
+static inline void *sw_selftest_kmem_cache_alloc(struct kmem_cache *cache, gfp_t flags)
+{
+	return sw_selftest_fails() ? NULL : kmem_cache_alloc(cache, flags);
+}
+
+#undef kzalloc
+#undef kmemdup
+#undef kvzalloc
+#undef kvcalloc
+#undef kmem_cache_alloc
+#define kzalloc sw_selftest_kzalloc
+#define kmemdup sw_selftest_kmemdup
+#define kvzalloc sw_selftest_kvzalloc
+#define kvcalloc sw_selftest_kvcalloc
+#define kmem_cache_alloc sw_selftest_kmem_cache_alloc
 #define xa_alloc(...) (sw_selftest_fails() ? -ENOMEM : xa_alloc(__VA_ARGS__))
 #define xa_alloc_bh(...) (sw_selftest_fails() ? -ENOMEM : xa_alloc_bh(__VA_ARGS__))
 #define rhashtable_insert_fast(...)                                                                \
