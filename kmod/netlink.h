@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The generic netlink family "swarm" of include/uapi/swarm.yaml: netlink.c has requests for one
- * object, netlink_dump.c reading all, netlink_put.c objects as attributes, events.c what is told
- * unasked.
+ * The generic netlink family "swarm" of include/uapi/swarm.yaml: netlink.c has what is the same for
+ * all of its nouns (netlink_item.h), netlink_network.c, netlink_service.c, netlink_node.c and
+ * netlink_flow.c have the nouns, events.c what is told unasked.
  */
 #pragma once
 
