@@ -44,10 +44,17 @@ static struct dp_addr addr(const char *s)
 	return a;
 }
 
-/* A link's name, or #INDEX. */
+/*
+ * A link's name, or #INDEX; 0: none, or an address. For a name that it does not know the kernel
+ * starts modprobe, which takes milliseconds.
+ */
 static uint32_t link_index(const char *s)
 {
-	return s && *s == '#' ? strtoul(s + 1, NULL, 10) : if_nametoindex(s ? s : "");
+	struct dp_addr a;
+
+	if (!s || !dp_addr_parse(s, &a))
+		return 0;
+	return *s == '#' ? strtoul(s + 1, NULL, 10) : if_nametoindex(s);
 }
 
 static uint64_t number(const char *s)
