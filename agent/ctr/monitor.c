@@ -8,6 +8,7 @@
 #include <spawn.h>
 
 #include "core/buf.h"
+#include "disk/file.h"
 #include "loop/loop.h"
 
 enum { OPTIONS_MAX = 30, ANSWER_MAX = 8192 };
@@ -116,4 +117,12 @@ void monitor_watch(struct loop *loop, int fd, pid_t pid, void (*held)(void *arg)
 	loop_child(loop, pid, reaped, NULL);
 	m->ev = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_answer, m);
 	event_add(m->ev, NULL);
+}
+
+pid_t monitor_pid(const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	return file_read(path, 32, &text, NULL) ? 0 : atoi(text.data);
 }

@@ -19,3 +19,9 @@ int monitor_spawn(const char *shim, const char *const options[], pid_t *ret_pid)
  */
 void monitor_watch(struct loop *loop, int fd, pid_t pid, void (*held)(void *arg),
 		   void (*done)(pid_t pid, const char *why, void *arg), void *arg);
+
+/*
+ * What a monitor noted in the file name of its folder dir: "pid", of what it runs, or "shim", its
+ * own. 0: nothing that can be read. On any thread.
+ */
+pid_t monitor_pid(const char *dir, const char *name);

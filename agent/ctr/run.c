@@ -656,14 +656,6 @@ static void adopt(struct ctr *c, struct shim_conn *shim, pid_t pid)
 	health_start(c);
 }
 
-static pid_t read_pid(const struct ctr *c, const char *name)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", c->run_dir, name);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-
-	return file_read(path, 32, &text, NULL) ? 0 : atoi(text.data);
-}
-
 void ctr_run_restore(struct ctr *c)
 {
 	bool was_up = c->status == CTR_RUNNING || c->status == CTR_PAUSED;
@@ -672,13 +664,13 @@ void ctr_run_restore(struct ctr *c)
 
 	if (!access(c->run_dir, F_OK)) {
 		shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
-		pid = read_pid(c, "pid");
+		pid = monitor_pid(c->run_dir, "pid");
 		if (shim && pid > 0 && !kill(pid, 0)) {
 			adopt(c, shim, pid);
 			return;
 		}
 		/* the agent was killed amid a start: the monitor waits for nobody */
-		if (shim && (pid = read_pid(c, "shim")) > 1)
+		if (shim && (pid = monitor_pid(c->run_dir, "shim")) > 1)
 			kill(pid, SIGKILL);
 		shim_close(shim);
 	}

@@ -435,22 +435,14 @@ void plugin_next(void *arg)
 
 /* --- after a restart of the agent --- */
 
-static pid_t read_pid(const struct plugin *p, const char *name)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", p->run_dir, name);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-
-	return file_read(path, 32, &text, NULL) ? 0 : atoi(text.data);
-}
-
 void plugin_restore(struct plugin *p)
 {
 	struct shim_conn *shim = shim_connect(p->all->opt.loop, p->run_dir, on_exit_of, p);
-	pid_t pid = read_pid(p, "pid"), monitor;
+	pid_t pid = monitor_pid(p->run_dir, "pid"), monitor;
 
 	/* the agent was killed amid a start, before the plugin ran: the monitor is in the way */
 	if (shim && pid <= 0) {
-		monitor = read_pid(p, "shim");
+		monitor = monitor_pid(p->run_dir, "shim");
 		if (monitor > 1)
 			kill(monitor, SIGKILL);
 		shim_close(steal_ptr(shim));
