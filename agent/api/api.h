@@ -99,6 +99,12 @@ void api_line(struct api_call *call, json_t *line);
 void api_end(struct api_call *call);
 /* End a stream with dockerd's error line; a reply not begun yet becomes an error reply. */
 void api_end_err(struct api_call *call, const struct err *err);
+/*
+ * The two callbacks of work that reports in JSON lines: api_line() of a borrowed line, and the end
+ * of the stream, which is empty when there was no line. call is a struct api_call *.
+ */
+void api_on_line(json_t *line, void *call);
+void api_stream_done(const struct err *err, void *call);
 /* Frees the call after http_hijack took its request. */
 void api_call_free(struct api_call *call);
 

@@ -9,20 +9,10 @@
 
 enum { TAGS_MAX = 64 };
 
-static void on_line(json_t *line, void *arg)
-{
-	api_line(arg, json_incref(line));
-}
-
 static void on_done(const struct err *err, struct image *img, void *arg)
 {
-	struct api_call *call = arg;
-
 	(void)img;
-	if (err)
-		api_end_err(call, err);
-	else
-		api_end(call);
+	api_stream_done(err, arg);
 }
 
 static int json_param(struct api_call *call, const char *name, json_t **ret, struct err *err)
@@ -77,7 +67,7 @@ static void build(struct api_call *call)
 	b.network = api_query(call, "networkmode");
 	b.no_cache = api_query_bool(call, "nocache", false);
 	http_body_to_fd(call->req, p[1], NULL, NULL);
-	images_build(call->engine->images, &b, p[0], on_line, on_done, call);
+	images_build(call->engine->images, &b, p[0], api_on_line, on_done, call);
 	json_decref(b.build_args);
 	json_decref(b.labels);
 }

@@ -141,6 +141,24 @@ void api_end_err(struct api_call *call, const struct err *err)
 	api_end(call);
 }
 
+void api_on_line(json_t *line, void *call)
+{
+	api_line(call, json_incref(line));
+}
+
+void api_stream_done(const struct err *err, void *arg)
+{
+	struct api_call *call = arg;
+
+	if (err) {
+		api_end_err(call, err);
+		return;
+	}
+	if (!http_started(call->req))
+		http_start(call->req, 200, "application/json");
+	api_end(call);
+}
+
 static void on_body(struct http_req *req, const struct err *err, const char *data, size_t len,
 		    void *arg)
 {

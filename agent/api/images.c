@@ -181,23 +181,10 @@ static void prune(struct api_call *call)
 			    (json_int_t)(before - images_layers_size(images))));
 }
 
-static void on_line(json_t *line, void *arg)
-{
-	api_line(arg, json_incref(line));
-}
-
 static void on_done(const struct err *err, struct image *img, void *arg)
 {
-	struct api_call *call = arg;
-
 	(void)img;
-	if (err) {
-		api_end_err(call, err);
-		return;
-	}
-	if (!http_started(call->req))
-		http_start(call->req, 200, "application/json");
-	api_end(call);
+	api_stream_done(err, arg);
 }
 
 /* A pipe whose writing side takes the request's body. Returns the reading side. */
@@ -221,8 +208,8 @@ static void load(struct api_call *call)
 	int fd = body_pipe(call);
 
 	if (fd >= 0)
-		images_load(call->engine->images, fd, api_query_bool(call, "quiet", false), on_line,
-			    on_done, call);
+		images_load(call->engine->images, fd, api_query_bool(call, "quiet", false),
+			    api_on_line, on_done, call);
 }
 
 static void on_import(const struct err *err, struct image *img, void *arg)
@@ -281,7 +268,7 @@ static void create(struct api_call *call)
 		return;
 	}
 	auth = api_registry_auth(call);
-	images_pull(call->engine->images, ref, auth, on_line, on_done, call);
+	images_pull(call->engine->images, ref, auth, api_on_line, on_done, call);
 }
 
 static void push(struct api_call *call)
@@ -291,7 +278,7 @@ static void push(struct api_call *call)
 					     tag ? tag : ""),
 			    *auth = api_registry_auth(call);
 
-	images_push(call->engine->images, ref, auth, on_line, on_done, call);
+	images_push(call->engine->images, ref, auth, api_on_line, on_done, call);
 }
 
 static void save_names(struct api_call *call, const char *const *names, size_t n)

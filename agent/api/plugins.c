@@ -169,24 +169,6 @@ static void privileges(struct api_call *call)
 			      call);
 }
 
-static void on_line(json_t *line, void *arg)
-{
-	api_line(arg, json_incref(line));
-}
-
-static void on_streamed(const struct err *err, void *arg)
-{
-	struct api_call *call = arg;
-
-	if (err) {
-		api_end_err(call, err);
-		return;
-	}
-	if (!http_started(call->req))
-		http_start(call->req, 200, "application/json");
-	api_end(call);
-}
-
 static void pull_with(struct api_call *call, json_t *granted)
 {
 	const char *remote = api_query(call, "remote"), *name = api_query(call, "name");
@@ -195,8 +177,8 @@ static void pull_with(struct api_call *call, json_t *granted)
 	/* what it is called here: clients go on with it */
 	if (!plugin_name_parse(!str_empty(name) ? name : remote ? remote : "", &local, NULL))
 		http_header_set(call->req, "Docker-Plugin-Name", local);
-	plugin_pull(call->engine->plugins, remote ? remote : "", name, auth, granted, on_line,
-		    on_streamed, call);
+	plugin_pull(call->engine->plugins, remote ? remote : "", name, auth, granted, api_on_line,
+		    api_stream_done, call);
 }
 
 static void pull(struct api_call *call)
@@ -211,7 +193,8 @@ static void upgrade_with(struct api_call *call, json_t *granted)
 	struct plugin *p = find(call);
 
 	if (p)
-		plugin_upgrade(p, remote ? remote : "", auth, granted, on_line, on_streamed, call);
+		plugin_upgrade(p, remote ? remote : "", auth, granted, api_on_line, api_stream_done,
+			       call);
 }
 
 static void upgrade(struct api_call *call)
@@ -225,7 +208,7 @@ static void push(struct api_call *call)
 	struct plugin *p = find(call);
 
 	if (p)
-		plugin_push(p, auth, on_line, on_streamed, call);
+		plugin_push(p, auth, api_on_line, api_stream_done, call);
 }
 
 /* --- what is not served --- */
