@@ -62,5 +62,18 @@ finish() {
 	exit
 }
 
+# A registry in the node's namespace, to be reached at ADDRESS (host:port); its PID is in $registry.
+# usage: registry_start NODE ADDRESS
+registry_start() {
+	mkdir -p "$LAB/registry"
+	cat > "$LAB/registry.yml" <<- END
+		version: 0.1
+		storage: {filesystem: {rootdirectory: $LAB/registry}}
+		http: {addr: $2}
+	END
+	nsenter -t "$(lab_pid "$1")" -n -- docker-registry serve "$LAB/registry.yml" > "$LAB/registry.log" 2>&1 &
+	registry=$!
+}
+
 trap 'lab_down' EXIT
 lab_up || { echo "not ok - cannot set up the lab"; exit 1; }

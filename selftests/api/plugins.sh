@@ -194,14 +194,7 @@ in_ns n1 umount /etc/docker
 
 # --- a registry ---
 if command -v docker-registry > /dev/null; then
-	mkdir -p "$LAB/registry"
-	cat > "$LAB/registry.yml" << END
-version: 0.1
-storage: {filesystem: {rootdirectory: $LAB/registry}}
-http: {addr: 127.0.0.1:5000}
-END
-	nsenter -t "$(lab_pid n1)" -n -- docker-registry serve "$LAB/registry.yml" > "$LAB/registry.log" 2>&1 &
-	registry=$!
+	registry_start n1 127.0.0.1:5000
 	check "the registry answers" wait_for 20 in_ns n1 curl -sf http://127.0.0.1:5000/v2/
 	docker plugin create $repo:1 "$p" > /dev/null
 	check "push" says "Upload complete" docker plugin push $repo:1

@@ -9,7 +9,7 @@
 command -v docker-registry > /dev/null || { echo "ok 1 # SKIP no docker-registry"; trap - EXIT; lab_down; exit 0; }
 
 p=$LAB/keeper repo=10.77.0.2:5000/test/keeper
-mkdir -p "$p/rootfs/mnt/keeper" "$p/rootfs/run/docker/plugins" "$p/rootfs/proc" "$p/rootfs/sys" "$p/rootfs/dev" "$LAB/registry"
+mkdir -p "$p/rootfs/mnt/keeper" "$p/rootfs/run/docker/plugins" "$p/rootfs/proc" "$p/rootfs/sys" "$p/rootfs/dev"
 gcc -static -O1 -D_GNU_SOURCE -o "$p/rootfs/keeper" selftests/api/keeper.c
 cat > "$p/config.json" << END
 {"description": "keeps folders", "entrypoint": ["/keeper", "/run/docker/plugins/keeper.sock"],
@@ -18,13 +18,7 @@ cat > "$p/config.json" << END
  "mounts": [{"name": "state", "source": "/tmp", "destination": "/state", "type": "bind", "options": ["rbind"], "settable": ["source"]}],
  "env": [{"name": "KEEPER_FAIL", "value": "0", "settable": ["value"]}, {"name": "FIXED", "value": "1"}]}
 END
-cat > "$LAB/registry.yml" << END
-version: 0.1
-storage: {filesystem: {rootdirectory: $LAB/registry}}
-http: {addr: 10.77.0.2:5000}
-END
-nsenter -t "$(lab_pid client)" -n -- docker-registry serve "$LAB/registry.yml" > "$LAB/registry.log" 2>&1 &
-registry=$!
+registry_start client 10.77.0.2:5000
 agent_start n1 --insecure-registry 10.77.0.2:5000
 check "dockerd" dockerd_start n2 --insecure-registry 10.77.0.2:5000
 check "the registry answers" wait_for 20 in_ns client curl -sf http://10.77.0.2:5000/v2/

@@ -9,14 +9,7 @@ sock=$(node_sock n1)
 docker_cli=$(command -v docker)
 docker() { timeout 60 "$docker_cli" -H "unix://$sock" "$@"; }
 base_image n1
-mkdir -p "$LAB/registry"
-cat > "$LAB/registry.yml" << END
-version: 0.1
-storage: {filesystem: {rootdirectory: $LAB/registry}}
-http: {addr: 127.0.0.1:5000}
-END
-nsenter -t "$(lab_pid n1)" -n -- docker-registry serve "$LAB/registry.yml" > "$LAB/registry.log" 2>&1 &
-registry=$!
+registry_start n1 127.0.0.1:5000
 check "the registry answers" wait_for 20 in_ns n1 curl -sf http://127.0.0.1:5000/v2/
 repo=127.0.0.1:5000/a/alpine
 docker tag alpine $repo:1
