@@ -251,56 +251,52 @@ int bpf_service_del(struct dp *dp, const struct dp_service *s, struct err *err)
 	return 0;
 }
 
+_Static_assert(sizeof(struct sw_chunk_key) == 8 && sizeof(struct sw_backend_key) == 8 &&
+		       !offsetof(struct sw_chunk_key, table) &&
+		       !offsetof(struct sw_backend_key, table),
+	       "the keys of chunks and backends begin with their table");
+
+/* Delete what is of no table that is used. A key is deleted after its successor is known. */
+static void collect(struct dp_bpf *d, enum bpf_map_index map, const struct map *used)
+{
+	uint32_t key[2], doomed[2];
+	bool have = false;
+	char name[16];
+
+	for_each_key(d, map, key)
+	{
+		if (have)
+			bpf_del(d, map, doomed);
+		snprintf(name, sizeof(name), "%u", key[0]);
+		have = !map_has(used, name);
+		memcpy(doomed, key, sizeof(doomed));
+	}
+	if (have)
+		bpf_del(d, map, doomed);
+}
+
+static void use(struct dp_bpf *d, const struct sw_lb *lb, struct map *used)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", lb->table);
+	map_put(used, name, d);
+	d->next_table = max(d->next_table, lb->table);
+}
+
 void bpf_tables_collect(struct dp_bpf *d)
 {
 	struct sw_endpoint_key ek;
-	struct sw_chunk_key ck, doomed_chunk;
-	struct sw_backend_key bk, doomed_backend;
 	struct sw_port_key pk;
 	struct sw_endpoint e;
 	struct sw_port p;
 	struct map used = MAP_INIT;
-	char key[16];
-	bool have = false;
 
-	for_each_key(d, MAP_ENDPOINTS, &ek)
-	{
-		if (!bpf_get(d, MAP_ENDPOINTS, &ek, &e) || e.kind != SW_ENDPOINT_VIP)
-			continue;
-		snprintf(key, sizeof(key), "%u", e.lb.table);
-		map_put(&used, key, d);
-		d->next_table = max(d->next_table, e.lb.table);
-	}
-	for_each_key(d, MAP_PORTS, &pk)
-	{
-		if (!bpf_get(d, MAP_PORTS, &pk, &p))
-			continue;
-		snprintf(key, sizeof(key), "%u", p.lb.table);
-		map_put(&used, key, d);
-		d->next_table = max(d->next_table, p.lb.table);
-	}
-	/* a key is deleted after its successor is known */
-	for_each_key(d, MAP_CHUNKS, &ck)
-	{
-		if (have)
-			bpf_del(d, MAP_CHUNKS, &doomed_chunk);
-		snprintf(key, sizeof(key), "%u", ck.table);
-		have = !map_has(&used, key);
-		doomed_chunk = ck;
-	}
-	if (have)
-		bpf_del(d, MAP_CHUNKS, &doomed_chunk);
-	have = false;
-	for_each_key(d, MAP_BACKENDS, &bk)
-	{
-		if (have)
-			bpf_del(d, MAP_BACKENDS, &doomed_backend);
-		snprintf(key, sizeof(key), "%u", bk.table);
-		have = !map_has(&used, key);
-		doomed_backend = bk;
-	}
-	if (have)
-		bpf_del(d, MAP_BACKENDS, &doomed_backend);
+	for_each_key(d, MAP_ENDPOINTS, &ek) if (bpf_get(d, MAP_ENDPOINTS, &ek, &e) &&
+						e.kind == SW_ENDPOINT_VIP) use(d, &e.lb, &used);
+	for_each_key(d, MAP_PORTS, &pk) if (bpf_get(d, MAP_PORTS, &pk, &p)) use(d, &p.lb, &used);
+	collect(d, MAP_CHUNKS, &used);
+	collect(d, MAP_BACKENDS, &used);
 	map_done(&used);
 }
 
