@@ -5,6 +5,7 @@
 # usage: selftests/kmod/fuzz.sh [SECONDS [SEED]]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. selftests/kmod/lib_log.sh
 seconds=${1:-${FUZZ_S:-20}} seed=${2:-$RANDOM$RANDOM}
 ko=${KO:-build/kmod/swarm.ko}
 bin=build/selftests/kmod/netlink_fuzz
@@ -43,10 +44,7 @@ memory() {
 }
 
 # Since the mark that is set below.
-quiet() {
-	! dmesg | sed "1,/$mark/d" |
-		grep -E 'WARNING:|BUG:|Oops|KASAN|possible .*deadlock|detected stall|refcount_t|unregister_netdevice: waiting|general protection|page allocation failure'
-}
+quiet() { ! dmesg | sed "1,/$mark/d" | complaints; }
 
 fuzz() { "$bin" "$1" "$seed"; }
 
@@ -64,7 +62,7 @@ no_growth() { # KB BEFORE
 no_leak() {
 	local k=/sys/kernel/debug/kmemleak
 	echo scan > $k
-	sleep 6
+	sleep 6 # it tells of nothing younger than 5 s
 	echo scan > $k
 	! grep . $k
 }

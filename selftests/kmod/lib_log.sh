@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the kernel's log says when something is wrong, with what follows it; to be sourced.
+# usage: dmesg | complaints: exit status 0 when there are any
+complaints() {
+	grep -A25 -E 'WARNING|BUG|Oops|KASAN|[Ll]eak|suspicious RCU|possible .*deadlock|general protection|refcount_t|unregister_netdevice: waiting|still has objects|self-tests failed|stall|page allocation failure'
+}
