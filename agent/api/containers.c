@@ -504,9 +504,8 @@ static void remove_ctr(struct api_call *call)
 	struct err err = ERR_INIT;
 
 	if (api_query_bool(call, "link", false)) {
-		err_set(&err, -EOPNOTSUPP,
-			"links of containers are not supported: connect them to one network");
-		api_reply_err(call, &err);
+		api_done(call, 204,
+			 ctr_link_remove(call->engine->ctrs, call->param[0], &err) ? &err : NULL);
 		return;
 	}
 	c = api_ctr(call);
@@ -701,7 +700,7 @@ const struct api_route api_container_routes[] = {
 	{"GET", "/containers/json", list},
 	{"POST", "/containers/create", create},
 	{"POST", "/containers/prune", prune},
-	{"GET", "/containers/{name}/json", inspect},
+	{"GET", "/containers/{name...}/json", inspect},
 	{"POST", "/containers/{name}/start", start},
 	{"POST", "/containers/{name}/stop", stop},
 	{"POST", "/containers/{name}/restart", restart},
@@ -712,6 +711,6 @@ const struct api_route api_container_routes[] = {
 	{"POST", "/containers/{name}/update", update},
 	{"POST", "/containers/{name}/resize", resize},
 	{"POST", "/containers/{name}/wait", wait_ctr},
-	{"DELETE", "/containers/{name}", remove_ctr},
+	{"DELETE", "/containers/{name...}", remove_ctr},
 	{0},
 };

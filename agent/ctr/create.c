@@ -175,7 +175,7 @@ static void dflt(json_t *o, const char *key, json_t *value)
 		json_decref(value);
 }
 
-static bool has_env(json_t *env, const char *entry)
+bool ctr_env_has(json_t *env, const char *entry)
 {
 	size_t n = strcspn(entry, "="), i;
 	json_t *v;
@@ -196,7 +196,7 @@ static void merge_env(json_t *config, json_t *image)
 	size_t i;
 
 	json_array_foreach (json_object_get(image, "Env"), i, v)
-		if (json_is_string(v) && !has_env(user, json_string_value(v)))
+		if (json_is_string(v) && !ctr_env_has(user, json_string_value(v)))
 			json_array_append(out, v);
 	json_array_foreach (user, i, v)
 		if (strchr(json_string_value(v), '='))

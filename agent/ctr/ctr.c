@@ -24,6 +24,7 @@ struct ctr *ctr_alloc(struct ctrs *ctrs, const char *id)
 	c->run_dir = xasprintf("%s/ctr/%.32s", ctrs->exec_root, c->id);
 	c->pidfd = -1;
 	c->health = "";
+	c->links = json_array();
 	list_init(&c->streams);
 	list_init(&c->waiting);
 	list_init(&c->ending);
@@ -68,6 +69,7 @@ void ctr_free(struct ctr *c)
 	json_decref(c->config);
 	json_decref(c->host);
 	json_decref(c->networking);
+	json_decref(c->links);
 	json_decref(c->path_args);
 	json_decref(c->sandbox_saved);
 	json_decref(c->health_log);
@@ -373,6 +375,8 @@ int ctr_create(struct ctrs *ctrs, const char *name, json_t *body, struct ctr **r
 	if (!rc)
 		rc = ctr_normalise(c, body, warnings, err);
 	if (!rc)
+		rc = ctr_links_take(c, err);
+	if (!rc)
 		rc = make_dirs(c, err);
 	if (!rc)
 		rc = ctr_make_mounts(c, err);
@@ -440,6 +444,8 @@ struct ctr *ctr_find(struct ctrs *ctrs, const char *ref, struct err *err)
 
 	if (!c)
 		c = map_get(&ctrs->by_name, name);
+	if (!c)
+		c = ctr_link_find(ctrs, name);
 	if (c)
 		return c;
 	if (n)

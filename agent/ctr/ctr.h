@@ -108,6 +108,8 @@ void ctr_restart(struct ctr *ctr, const char *signal, int timeout_s, ctr_done do
 int ctr_kill(struct ctr *ctr, const char *signal, struct err *err);
 /* -EBUSY when it runs and force is not given. volumes: its anonymous volumes go too. */
 void ctr_remove(struct ctr *ctr, bool force, bool volumes, ctr_done done, void *arg);
+/* Remove a link of old, "[/]container/alias"; -ENOENT "No such container: x". */
+int ctr_link_remove(struct ctrs *ctrs, const char *path, struct err *err);
 int ctr_pause(struct ctr *ctr, struct err *err);
 int ctr_unpause(struct ctr *ctr, struct err *err);
 int ctr_rename(struct ctr *ctr, const char *name, struct err *err);
@@ -122,7 +124,7 @@ struct stream_options;
 void ctr_attach(struct ctr *ctr, struct bufferevent *client, const struct stream_options *opt);
 int ctr_resize(struct ctr *ctr, unsigned int rows, unsigned int cols, struct err *err);
 
-/* By full ID, name, or a prefix of the ID that fits one only. -ENOENT "No such container: x". */
+/* By full ID, name, a link's "container/alias", or a prefix of the ID that fits one only. -ENOENT "No such container: x". */
 struct ctr *ctr_find(struct ctrs *ctrs, const char *name_or_id, struct err *err);
 /* In order of creation, oldest first: start with NULL; NULL at the end. */
 struct ctr *ctrs_next(struct ctrs *ctrs, struct ctr *ctr);

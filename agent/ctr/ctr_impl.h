@@ -61,6 +61,7 @@ struct ctr {
 	char *run_dir; /* <exec_root>/ctr/<first 32 of id> */
 	char *log_path; /* "" with the log driver none; set by ctr_log_setup */
 	json_t *config, *host, *networking;
+	json_t *links; /* on the default bridge: array of {"Id","Name","Alias"} */
 	char image_id[72];
 	struct image *image;
 	char *image_ref;
@@ -110,6 +111,8 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 /* log_opts.c: LogConfig with the daemon's defaults; what it means: bytes a file (0: any), files. */
 int ctr_log_check(json_t *host, struct ctrs *ctrs, struct err *err);
 int ctr_log_limits(json_t *host, int64_t *ret_size, int *ret_files, struct err *err);
+/* Does a list of "NAME=value" have the name of this entry? */
+bool ctr_env_has(json_t *env, const char *entry);
 /* Mount points from HostConfig and the image's volumes; anonymous volumes are made. */
 int ctr_make_mounts(struct ctr *c, struct err *err);
 void ctr_free_mounts(struct ctr *c);
@@ -167,6 +170,22 @@ int ctr_network_restore(struct ctr *c, struct err *err);
 json_t *ctr_network_settings(struct ctr *c);
 /* The container that a mode "container:x" names, or NULL. */
 struct ctr *ctr_mode_peer(struct ctr *c, const char *mode);
+
+/* links.c: "name[:alias]"; both are the caller's. -EINVAL in dockerd's words. */
+int ctr_link_parse(const char *link, char **ret_name, char **ret_alias, struct err *err);
+/* At creation: HostConfig.Links become the container's links. */
+int ctr_links_take(struct ctr *c, struct err *err);
+/* HostConfig.Links as an inspection shows them; Names of a summary. */
+json_t *ctr_links_json(const struct ctr *c);
+json_t *ctr_names_json(const struct ctr *c);
+/* The container that "[/]container/alias" means, or NULL. */
+struct ctr *ctr_link_find(struct ctrs *ctrs, const char *path);
+/* Before a start: append "names:address" of its links, as ExtraHosts are. */
+int ctr_links_hosts(struct ctr *c, json_t *hosts, struct err *err);
+/* Its address may be another one now: tell the running containers that have links to it. */
+void ctr_links_moved(struct ctr *c);
+/* A copy of its configuration, with the variables of its links in Env. */
+json_t *ctr_config_linked(struct ctr *c);
 
 /* store.c: a container on disk. */
 int ctr_save(struct ctr *c,

@@ -81,7 +81,7 @@ static json_t *driver_json(struct ctr *c)
 
 json_t *ctr_inspect(struct ctr *c, bool size)
 {
-	json_t *doc = json_object(), *args = json_array(), *v;
+	json_t *doc = json_object(), *args = json_array(), *host = json_copy(c->host), *v;
 	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
 	const char *files = peer ? peer->dir : c->dir;
 	size_t i;
@@ -89,6 +89,7 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 	json_array_foreach (c->path_args, i, v)
 		if (i)
 			json_array_append(args, v);
+	json_object_set_new(host, "Links", ctr_links_json(c));
 	json_object_set_new(doc, "Id", json_string(c->id));
 	json_object_set_new(doc, "Created", when(c->created_ns));
 	json_object_set_new(doc, "Path", json_incref(json_array_get(c->path_args, 0)));
@@ -107,7 +108,7 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 	json_object_set_new(doc, "ProcessLabel", json_string(""));
 	json_object_set_new(doc, "AppArmorProfile", json_string(""));
 	json_object_set_new(doc, "ExecIDs", execs_ids(c));
-	json_object_set(doc, "HostConfig", c->host);
+	json_object_set_new(doc, "HostConfig", host);
 	json_object_set_new(doc, "GraphDriver", driver_json(c));
 	if (size) {
 		json_int_t rw = archive_size_rw(c);
@@ -227,7 +228,7 @@ json_t *ctr_summary(struct ctr *c, bool size)
 	       *nets = json_object_get(settings, "Networks");
 
 	json_object_set_new(doc, "Id", json_string(c->id));
-	json_object_set_new(doc, "Names", json_pack("[o]", json_sprintf("/%s", c->name)));
+	json_object_set_new(doc, "Names", ctr_names_json(c));
 	json_object_set_new(doc, "Image", json_string(c->image_ref));
 	json_object_set_new(doc, "ImageID", json_string(c->image_id));
 	json_object_set_new(doc, "Command", command_text(c));

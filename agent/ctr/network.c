@@ -10,47 +10,6 @@ struct ctr *ctr_mode_peer(struct ctr *c, const char *mode)
 	return starts_with(mode, "container:") ? ctr_find(c->ctrs, mode + 10, NULL) : NULL;
 }
 
-/* The address of a container in its first network, or NULL; the caller's. */
-static char *address_of(struct ctr *c)
-{
-	json_t *doc = c->sandbox && c->sandbox_up ? sandbox_settings(c->sandbox) : NULL, *n;
-	const char *name;
-	char *ip = NULL;
-
-	json_object_foreach (json_object_get(doc, "Networks"), name, n)
-		if (!ip && *js(n, "IPAddress"))
-			ip = xstrdup(js(n, "IPAddress"));
-	json_decref(doc);
-	return ip;
-}
-
-/* --link container[:alias], of old: the other one's address in the hosts file. */
-static int add_link(struct ctr *c, const char *link, json_t *hosts, struct err *err)
-{
-	_cleanup_free_ char *name = xstrdup(link), *ip = NULL;
-	char *alias = strchr(name, ':'), *slash;
-	struct ctr *peer;
-
-	if (alias)
-		*alias++ = 0;
-	if (alias && (slash = strrchr(alias, '/')))
-		alias = slash + 1;
-	peer = ctr_find(c->ctrs, name, NULL);
-	if (!peer)
-		return err_set(err, -ENOENT,
-			       "could not get container for %s: No such container: %s", name, name);
-	ip = address_of(peer);
-	if (!ip)
-		return err_set(err, -EINVAL,
-			       "Cannot link to a non running container: /%s AS /%s/%s", peer->name,
-			       c->name, alias ? alias : peer->name);
-	if (alias && strcmp(alias, peer->name))
-		json_array_append_new(hosts, json_sprintf("%s:%s", alias, ip));
-	json_array_append_new(hosts, json_sprintf("%s:%s", peer->name, ip));
-	json_array_append_new(hosts, json_sprintf("%.12s:%s", peer->id, ip));
-	return 0;
-}
-
 static void options(struct ctr *c, struct sandbox_options *o)
 {
 	const char *mode = js(c->host, "NetworkMode");
@@ -91,7 +50,8 @@ static void endpoint_options(struct ctr *c, json_t *endpoint, bool first,
 			     struct endpoint_options *o)
 {
 	json_t *ipam = json_object_get(endpoint, "IPAMConfig"),
-	       *aliases = json_object_get(endpoint, "Aliases");
+	       *aliases = json_object_get(endpoint, "Aliases"),
+	       *links = json_object_get(endpoint, "Links");
 	const char *mac = js(endpoint, "MacAddress");
 
 	if (!*mac && first)
@@ -101,8 +61,27 @@ static void endpoint_options(struct ctr *c, json_t *endpoint, bool first,
 							     : js(ipam, "IPv4Address")),
 		.mac = or_null(mac),
 		.aliases = json_is_array(aliases) ? aliases : NULL,
+		.links = json_is_array(links) ? links : NULL,
 		.swarm = swarm_part(endpoint),
 	};
+}
+
+/* Links of a user's own network. */
+static int check_links(json_t *endpoint, struct err *err)
+{
+	json_t *v;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach (json_object_get(endpoint, "Links"), i, v) {
+		_cleanup_free_ char *name = NULL, *alias = NULL;
+
+		rc = rc ? rc
+		     : json_is_string(v)
+			     ? ctr_link_parse(json_string_value(v), &name, &alias, err)
+			     : err_set(err, -EINVAL, "invalid JSON: a link is a string");
+	}
+	return rc;
 }
 
 static int join(struct ctr *c, const char *name, json_t *endpoint, bool first, struct err *err)
@@ -113,6 +92,9 @@ static int join(struct ctr *c, const char *name, json_t *endpoint, bool first, s
 
 	if (!n)
 		return -ENOENT;
+	rc = check_links(endpoint, err);
+	if (rc)
+		return rc;
 	endpoint_options(c, endpoint, first, &o);
 	rc = sandbox_join(c->sandbox, n, &o, err);
 	json_decref(o.swarm);
@@ -184,8 +166,7 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 	struct ctr *peer = ctr_mode_peer(c, mode);
 	struct network *primary;
 	struct sandbox_options o;
-	json_t *endpoint, *hosts = NULL, *link;
-	size_t i;
+	json_t *endpoint, *hosts;
 	int rc = 0;
 
 	if (starts_with(mode, "container:")) {
@@ -198,12 +179,9 @@ int ctr_network_plan(struct ctr *c, struct err *err)
 				       peer->name, ctr_status_name(peer));
 	}
 	options(c, &o);
-	if (json_array_size(json_object_get(c->host, "Links"))) {
-		hosts = json_is_array(o.extra_hosts) ? json_copy(o.extra_hosts) : json_array();
-		json_array_foreach (json_object_get(c->host, "Links"), i, link)
-			rc = rc ? rc : add_link(c, json_string_value(link), hosts, err);
-		o.extra_hosts = hosts;
-	}
+	hosts = json_is_array(o.extra_hosts) ? json_copy(o.extra_hosts) : json_array();
+	rc = ctr_links_hosts(c, hosts, err);
+	o.extra_hosts = hosts;
 	if (!rc)
 		c->sandbox = sandbox_new(c->ctrs->opt.nets, &o);
 	json_decref(hosts);
@@ -245,13 +223,14 @@ static json_t *down_endpoint(struct ctr *c, const char *name, json_t *e)
 {
 	struct network *n = nets_find(c->ctrs->opt.nets, name, NULL);
 	json_t *aliases = json_object_get(e, "Aliases"), *ipam = json_object_get(e, "IPAMConfig"),
-	       *driver_opts = json_object_get(e, "DriverOpts");
+	       *driver_opts = json_object_get(e, "DriverOpts"),
+	       *links = json_object_get(e, "Links");
 
 	return json_pack(
-		"{s:O, s:n, s:O, s:s, s:O, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:n}",
-		"IPAMConfig", ipam ? ipam : json_null(), "Links", "Aliases",
-		aliases ? aliases : json_null(), "MacAddress", js(e, "MacAddress"), "DriverOpts",
-		driver_opts ? driver_opts : json_null(), "GwPriority", 0, "NetworkID",
+		"{s:O, s:O, s:O, s:s, s:O, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:n}",
+		"IPAMConfig", ipam ? ipam : json_null(), "Links", links ? links : json_null(),
+		"Aliases", aliases ? aliases : json_null(), "MacAddress", js(e, "MacAddress"),
+		"DriverOpts", driver_opts ? driver_opts : json_null(), "GwPriority", 0, "NetworkID",
 		n ? net_id(n) : "", "EndpointID", "", "Gateway", "", "IPAddress", "", "IPPrefixLen",
 		0, "IPv6Gateway", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
 		"DNSNames");
@@ -319,6 +298,7 @@ static void change_end(void *arg)
 			c->sandbox_saved = sandbox_save(c->sandbox);
 		}
 		ctr_save(c, NULL);
+		ctr_links_moved(c);
 	}
 	if (ch->done)
 		ch->done(ch->c, ch->err.code ? &ch->err : NULL, ch->arg);
@@ -373,7 +353,8 @@ void ctr_network_connect(struct ctr *c, struct network *n, json_t *endpoint, ctr
 			"container sharing network namespace with another container or host cannot "
 			"be connected "
 			"to any other network");
-	else if (c->sandbox && c->sandbox_up && ctr_running(c)) {
+	else if (!check_links(ch->endpoint, &ch->err) && c->sandbox && c->sandbox_up &&
+		 ctr_running(c)) {
 		endpoint_options(c, ch->endpoint, false, &o);
 		sandbox_connect(c->sandbox, n, &o, changed, ch);
 		json_decref(o.swarm);

@@ -453,7 +453,7 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 		.netns = xstrdup(sandbox_netns(c->sandbox)),
 		.cgroups_path = xstrdup(c->cgroup),
 		.init_path = xstrdup(c->ctrs->init_path),
-		.config = json_deep_copy(c->config),
+		.config = ctr_config_linked(c),
 		.host = json_deep_copy(c->host),
 		.args = json_deep_copy(c->path_args),
 		.mounts = json_array(),
@@ -516,6 +516,7 @@ static void on_network(const struct err *net_err, void *arg)
 		return;
 	}
 	c->sandbox_up = true;
+	ctr_links_moved(c);
 	s = make_start(c, op, &err);
 	if (!s) {
 		fail(c, op, &err);

@@ -69,11 +69,11 @@ static int write_doc(struct ctr *c, const char *name, json_t *doc, bool durable,
 
 static json_t *config_doc(struct ctr *c)
 {
-	return json_pack("{s:s, s:s, s:I, s:O, s:O, s:O, s:s, s:s, s:O, s:o, s:b}", "ID", c->id,
-			 "Name", c->name, "Created", (json_int_t)c->created_ns, "Config", c->config,
-			 "HostConfig", c->host, "Networking", c->networking, "Image", c->image_id,
-			 "ImageRef", c->image_ref, "Args", c->path_args, "MountPoints",
-			 mounts_json(c), "Ephemeral", c->ephemeral);
+	return json_pack("{s:s, s:s, s:I, s:O, s:O, s:O, s:O, s:s, s:s, s:O, s:o, s:b}", "ID",
+			 c->id, "Name", c->name, "Created", (json_int_t)c->created_ns, "Config",
+			 c->config, "HostConfig", c->host, "Networking", c->networking, "Links",
+			 c->links, "Image", c->image_id, "ImageRef", c->image_ref, "Args",
+			 c->path_args, "MountPoints", mounts_json(c), "Ephemeral", c->ephemeral);
 }
 
 static json_t *state_doc(struct ctr *c)
@@ -168,6 +168,8 @@ int ctr_load(struct ctrs *ctrs, const char *id, struct ctr **ret, struct err *er
 	c->created_ns = ji(doc, "Created");
 	c->config = part(doc, "Config", json_object);
 	c->networking = part(doc, "Networking", json_object);
+	json_decref(c->links);
+	c->links = part(doc, "Links", json_array);
 	c->path_args = part(doc, "Args", json_array);
 	strcpy(c->image_id, js(doc, "Image"));
 	c->image_ref = xstrdup(js(doc, "ImageRef"));

@@ -296,7 +296,7 @@ static void forward(struct dns_server *s, const struct asker *a, const uint8_t *
 }
 
 /* The swarm's networks are searched first, ingress has no names. Calls fn until it is true. */
-static bool each_network(const struct sandbox *sb, bool (*fn)(const struct network *n, void *arg),
+static bool each_network(const struct sandbox *sb, bool (*fn)(const struct endpoint *e, void *arg),
 			 void *arg)
 {
 	const struct endpoint *e;
@@ -305,37 +305,68 @@ static bool each_network(const struct sandbox *sb, bool (*fn)(const struct netwo
 		list_for_each (e, &sb->endpoints, in_sandbox)
 			if (e->up && !e->hidden && !e->network->ingress &&
 			    network_has_names(e->network) && !e->network->swarm == !swarm &&
-			    fn(e->network, arg))
+			    fn(e, arg))
 				return true;
 	return false;
 }
 
 struct lookup {
 	const char *name, *network; /* network NULL: any */
+	bool linked; /* by the names that this container has for others */
 	uint32_t ips[ANSWERS_MAX];
 	size_t n;
 	uint32_t ip; /* reverse */
 	char text[2 * DNS_NAME_SIZE];
 };
 
-static bool lookup_in(const struct network *n, void *arg)
+/* Whom "name:alias" or, of old, "/name:/self/alias" means by this alias; false: another. */
+static bool link_target(const char *link, const char *alias, char name[DNS_NAME_SIZE])
+{
+	const char *colon = strchr(link, ':'), *slash = colon ? strrchr(colon, '/') : NULL;
+
+	if (!colon || strcasecmp(slash ? slash + 1 : colon + 1, alias))
+		return false;
+	link += *link == '/';
+	snprintf(name, DNS_NAME_SIZE, "%.*s", (int)(colon - link), link);
+	return true;
+}
+
+static bool lookup_in(const struct endpoint *e, void *arg)
 {
 	struct lookup *l = arg;
+	char name[DNS_NAME_SIZE];
+	json_t *link;
+	size_t i;
 
-	if (l->network && strcasecmp(l->network, n->name))
+	if (l->network && strcasecmp(l->network, e->network->name))
 		return false;
-	l->n = names_lookup(&n->names, l->name, l->ips, ANSWERS_MAX);
+	json_array_foreach (e->links, i, link)
+		if (link_target(json_string_value(link), l->name, name))
+			break;
+	if (l->linked != (i < json_array_size(e->links)))
+		return false;
+	l->n = names_lookup(&e->network->names, l->linked ? name : l->name, l->ips, ANSWERS_MAX);
 	return l->n;
 }
 
-static bool reverse_in(const struct network *n, void *arg)
+static bool reverse_in(const struct endpoint *e, void *arg)
 {
 	struct lookup *l = arg;
-	const char *name = names_reverse(&n->names, l->ip);
+	const char *name = names_reverse(&e->network->names, l->ip);
 
 	if (name)
-		snprintf(l->text, sizeof(l->text), "%s.%s", name, n->name);
+		snprintf(l->text, sizeof(l->text), "%s.%s", name, e->network->name);
 	return name;
+}
+
+/* A link goes before a name that all have. */
+static bool lookup_both(const struct sandbox *sb, struct lookup *l)
+{
+	l->linked = true;
+	if (each_network(sb, lookup_in, l))
+		return true;
+	l->linked = false;
+	return each_network(sb, lookup_in, l);
 }
 
 /* "a.b.c": a.b.c in any network, a.b in the network c, a in the network b.c (moby Sandbox.ResolveName). */
@@ -345,7 +376,7 @@ static bool lookup(const struct sandbox *sb, char *name, struct lookup *l)
 
 	l->name = name;
 	l->network = NULL;
-	if (each_network(sb, lookup_in, l))
+	if (lookup_both(sb, l))
 		return true;
 	for (size_t i = len; i-- > 1;) {
 		bool found;
@@ -354,7 +385,7 @@ static bool lookup(const struct sandbox *sb, char *name, struct lookup *l)
 			continue;
 		name[i] = 0;
 		l->network = name + i + 1;
-		found = each_network(sb, lookup_in, l);
+		found = lookup_both(sb, l);
 		name[i] = '.';
 		if (found)
 			return true;

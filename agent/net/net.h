@@ -109,6 +109,7 @@ struct sandbox_options {
 struct endpoint_options {
 	const char *ip4, *mac; /* NULL: chosen */
 	json_t *aliases; /* array or NULL; kept */
+	json_t *links; /* "name:alias", names that this container alone has for others; or NULL; kept */
 	json_t *swarm; /* {"service_id","service_name","task_id","task_name","vip","aliases","ports"} or NULL */
 };
 
@@ -135,6 +136,11 @@ void sandbox_connect(struct sandbox *sb, struct network *n, const struct endpoin
 		     void (*done)(const struct err *err, void *arg), void *arg);
 void sandbox_disconnect(struct sandbox *sb, struct network *n,
 			void (*done)(const struct err *err, void *arg), void *arg);
+/*
+ * In hosts of a sandbox that is up: the line that ends with these names (one space between two) gets
+ * another address; ip NULL: it goes. Without such a line nothing happens.
+ */
+void sandbox_hosts_change(struct sandbox *sb, const char *names, const char *ip);
 /* Be a backend of the services that its endpoints name, or drain. */
 void sandbox_service(struct sandbox *sb, bool enable);
 /* NetworkSettings of the container: Networks, Ports, IPAddress, … */

@@ -77,7 +77,7 @@ struct endpoint {
 	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
 	int host_index;
 	char *ip_wanted; /* as the user gave it, or NULL */
-	json_t *aliases, *swarm; /* or NULL */
+	json_t *aliases, *links, *swarm; /* or NULL */
 	bool up; /* in the kernel, its names known */
 	bool published; /* its record is told */
 	bool hidden; /* on docker_gwbridge for the default route */

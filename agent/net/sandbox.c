@@ -8,7 +8,7 @@
 #include "net/dns.h"
 #include "net/sandbox_impl.h"
 
-enum op_kind { OP_UP, OP_CONNECT, OP_DISCONNECT, OP_DOWN };
+enum op_kind { OP_UP, OP_CONNECT, OP_DISCONNECT, OP_HOSTS, OP_DOWN };
 
 /* Changes of one sandbox happen one after the other; the first of the list is under way. */
 struct op {
@@ -17,6 +17,7 @@ struct op {
 	enum op_kind kind;
 	struct endpoint *e; /* CONNECT, DISCONNECT */
 	struct endpoint *gw; /* on docker_gwbridge: comes or goes with this change */
+	char *names, *ip; /* HOSTS */
 	struct netns_job *job;
 	struct err err;
 	void (*done)(const struct err *err, void *arg);
@@ -25,6 +26,14 @@ struct op {
 };
 
 static void run_op(void *arg);
+
+static void free_op(struct op *op)
+{
+	netns_job_free(op->job);
+	free(op->names);
+	free(op->ip);
+	free(op);
+}
 
 bool network_has_names(const struct network *n)
 {
@@ -74,8 +83,7 @@ void sandbox_free(struct sandbox *sb)
 		struct op *op = list_first(&sb->ops, struct op, node);
 
 		list_del(&op->node);
-		netns_job_free(op->job);
-		free(op);
+		free_op(op);
 	}
 	sandbox_ports_release(sb);
 	list_del(&sb->node);
@@ -173,6 +181,7 @@ int endpoint_new(struct sandbox *sb, struct network *n, const struct endpoint_op
 	list_add_tail(&e->in_network, &n->endpoints);
 	list_add_tail(&e->in_sandbox, &sb->endpoints);
 	e->aliases = json_incref(opt->aliases);
+	e->links = json_incref(opt->links);
 	e->swarm = json_incref(opt->swarm);
 	if (n->subnet)
 		rc = choose_addresses(e, opt, err);
@@ -195,6 +204,7 @@ void endpoint_free(struct endpoint *e)
 	list_del(&e->in_network);
 	list_del(&e->in_sandbox);
 	json_decref(e->aliases);
+	json_decref(e->links);
 	json_decref(e->swarm);
 	free(e->ip_wanted);
 	free(e);
@@ -556,12 +566,6 @@ static void refuse_later(struct sandbox *sb, const struct err *err,
 	loop_defer(sb->nets->opt.loop, refuse, r);
 }
 
-static void free_op(struct op *op)
-{
-	netns_job_free(op->job);
-	free(op);
-}
-
 /* Tell the caller and begin the next. */
 static void finish(struct op *op)
 {
@@ -620,7 +624,8 @@ static void refuse_rest(struct op *op)
 		if (other == op || other->kind == OP_DOWN || other->kind == OP_UP)
 			continue;
 		err_set(&err, -EACCES, "container %s is not running", op->sb->id);
-		refuse_later(op->sb, &err, other->done, other->arg);
+		if (other->done)
+			refuse_later(op->sb, &err, other->done, other->arg);
 		list_del(&other->node);
 		free_op(other);
 	}
@@ -685,7 +690,7 @@ static void worked(void *arg)
 		if (op->gw)
 			endpoint_free(op->gw);
 		sandbox_ports_apply(sb, &op->err);
-	} else {
+	} else if (op->kind == OP_DOWN) {
 		refuse_rest(op);
 		release_all(sb);
 	}
@@ -708,6 +713,9 @@ static void run_op(void *arg)
 		break;
 	case OP_DISCONNECT:
 		rc = prepare_disconnect(op);
+		break;
+	case OP_HOSTS:
+		sandbox_hosts_line(sb, op->job, op->names, op->ip);
 		break;
 	case OP_DOWN:
 		prepare_down(op, true);
@@ -804,6 +812,14 @@ void sandbox_disconnect(struct sandbox *sb, struct network *n,
 	op = push(sb, OP_DISCONNECT, hit);
 	op->done = done;
 	op->arg = arg;
+}
+
+void sandbox_hosts_change(struct sandbox *sb, const char *names, const char *ip)
+{
+	struct op *op = push(sb, OP_HOSTS, NULL);
+
+	op->names = xstrdup(names);
+	op->ip = xstrdup(ip);
 }
 
 void sandbox_service(struct sandbox *sb, bool enable)

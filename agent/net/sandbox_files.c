@@ -74,8 +74,9 @@ static bool own_line(const struct sandbox *sb, const char *line, size_t len)
 	       (tab[1 + n] == '.' || tab + 1 + n == line + len);
 }
 
-/* A running container may have added lines of its own, which stay. */
-static bool kept_hosts(const struct sandbox *sb, struct buf *b)
+/* Calls fn for each line of the hosts file there is, without its end. False: there is none. */
+static bool each_host(const struct sandbox *sb, void (*fn)(const char *line, size_t len, void *arg),
+		      void *arg)
 {
 	_cleanup_free_ char *path = xasprintf("%s/hosts", sb->dir);
 	_cleanup_buf_ struct buf old = BUF_INIT;
@@ -85,13 +86,61 @@ static bool kept_hosts(const struct sandbox *sb, struct buf *b)
 	for (const char *line = old.data; *line;) {
 		size_t len = strcspn(line, "\n");
 
-		if (!own_line(sb, line, len)) {
-			buf_add(b, line, len);
-			buf_char(b, '\n');
-		}
+		fn(line, len, arg);
 		line += len + (line[len] == '\n');
 	}
 	return true;
+}
+
+struct hosts {
+	const struct sandbox *sb;
+	struct buf *out;
+	const char *names, *ip; /* of the line to change */
+};
+
+static void keep_host(const char *line, size_t len, void *arg)
+{
+	struct hosts *h = arg;
+
+	if (own_line(h->sb, line, len))
+		return;
+	buf_add(h->out, line, len);
+	buf_char(h->out, '\n');
+}
+
+/* A running container may have added lines of its own, which stay. */
+static bool kept_hosts(const struct sandbox *sb, struct buf *b)
+{
+	struct hosts h = {.sb = sb, .out = b};
+
+	return each_host(sb, keep_host, &h);
+}
+
+static void change_host(const char *line, size_t len, void *arg)
+{
+	struct hosts *h = arg;
+	const char *tab = memchr(line, '\t', len);
+
+	if (!tab || (size_t)(line + len - tab - 1) != strlen(h->names) ||
+	    strncmp(tab + 1, h->names, strlen(h->names)))
+		buf_add(h->out, line, len);
+	else if (h->ip)
+		buf_printf(h->out, "%s\t%s", h->ip, h->names);
+	else
+		return;
+	buf_char(h->out, '\n');
+}
+
+void sandbox_hosts_line(const struct sandbox *sb, struct netns_job *job, const char *names,
+			const char *ip)
+{
+	struct buf b = BUF_INIT;
+	struct hosts h = {sb, &b, names, ip};
+
+	if (!str_empty(sb->dir) && each_host(sb, change_host, &h))
+		add_file(job, sb, "hosts", &b);
+	else
+		buf_done(&b);
 }
 
 static void hosts_file(const struct sandbox *sb, bool live, struct buf *b)

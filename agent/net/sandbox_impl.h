@@ -27,6 +27,9 @@ bool sandbox_has_dns(const struct sandbox *sb);
 
 /* sandbox_files.c: hosts, resolv.conf and hostname into the job; live: only what a change of networks changes. */
 void sandbox_files(struct sandbox *sb, struct netns_job *job, bool live);
+/* hosts with the line of these names changed, or without it (ip NULL), into the job. */
+void sandbox_hosts_line(const struct sandbox *sb, struct netns_job *job, const char *names,
+			const char *ip);
 /* The node's resolvers: "nameserver" addresses of resolv.conf. Owned array of strings. */
 json_t *node_resolvers(bool loopback_too);
 

@@ -46,14 +46,14 @@ static json_t *endpoint_json(const struct endpoint *e)
 			ip_format(n->gateway, gw);
 	}
 	return json_pack(
-		"{s:o, s:n, s:O?, s:s, s:n, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:o}",
+		"{s:o, s:O?, s:O?, s:s, s:n, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:o}",
 		"IPAMConfig",
 		e->ip_wanted ? json_pack("{s:s}", "IPv4Address", e->ip_wanted) : json_null(),
-		"Links", "Aliases", e->aliases, "MacAddress", mac, "DriverOpts", "GwPriority", 0,
-		"NetworkID", n->id, "EndpointID", e->up ? e->id : "", "Gateway", gw, "IPAddress",
-		ip, "IPPrefixLen", shown ? (int)ipam_subnet_range(n->subnet)->prefix : 0,
-		"IPv6Gateway", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0, "DNSNames",
-		dns_names(e));
+		"Links", e->links, "Aliases", e->aliases, "MacAddress", mac, "DriverOpts",
+		"GwPriority", 0, "NetworkID", n->id, "EndpointID", e->up ? e->id : "", "Gateway",
+		gw, "IPAddress", ip, "IPPrefixLen",
+		shown ? (int)ipam_subnet_range(n->subnet)->prefix : 0, "IPv6Gateway", "",
+		"GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0, "DNSNames", dns_names(e));
 }
 
 json_t *sandbox_settings(const struct sandbox *sb)
@@ -103,12 +103,13 @@ json_t *sandbox_save(const struct sandbox *sb)
 			continue;
 		json_array_append_new(
 			endpoints,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s?, s:O?, s:O?, s:b}",
-				  "network", e->network->id, "id", e->id, "ip",
-				  e->ip ? ip_format(e->ip, ip) : "", "mac", mac_format(e, mac),
-				  "host_if", e->host_if, "if_name", e->if_name, "host_index",
-				  e->host_index, "ip_wanted", e->ip_wanted, "aliases", e->aliases,
-				  "swarm", e->swarm, "hidden", e->hidden));
+			json_pack(
+				"{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s?, s:O?, s:O?, s:O?, s:b}",
+				"network", e->network->id, "id", e->id, "ip",
+				e->ip ? ip_format(e->ip, ip) : "", "mac", mac_format(e, mac),
+				"host_if", e->host_if, "if_name", e->if_name, "host_index",
+				e->host_index, "ip_wanted", e->ip_wanted, "aliases", e->aliases,
+				"links", e->links, "swarm", e->swarm, "hidden", e->hidden));
 	}
 	return json_pack("{s:b, s:b, s:o, s:o, s:O?}", "up", sb->up, "enabled", sb->enabled,
 			 "endpoints", endpoints, "ports", sandbox_ports_save(sb), "exposed",
@@ -152,6 +153,7 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
 	snprintf(e->if_name, sizeof(e->if_name), "%s", str(o, "if_name"));
 	e->hidden = json_is_true(json_object_get(o, "hidden"));
 	e->aliases = json_incref(opt.aliases);
+	e->links = json_incref(or_null(json_object_get(o, "links")));
 	e->swarm = json_incref(opt.swarm);
 	if (*str(o, "ip_wanted"))
 		e->ip_wanted = xstrdup(str(o, "ip_wanted"));

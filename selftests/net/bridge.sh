@@ -109,6 +109,38 @@ check "without icc" docker network create -o com.docker.network.bridge.enable_ic
 web m1 --network alone > /dev/null && web m2 --network alone > /dev/null
 check "neighbours do not see each other" not from m1 m2
 
+# Links of old, on the default bridge: lines in hosts, variables, another name.
+linked=(docker exec linker)
+check "one to link to" docker run -d --name data-1 -h store -e A=1 -e PATH=/x --expose 5432 alpine /bin/sleep 1000
+check "a link" docker run -d --name linker --link data-1:the-db -e THE_DB_ENV_A=own alpine sleep 1000
+check "its line in hosts" says "$(ip_of data-1 bridge)	the-db store data-1" "${linked[@]}" cat /etc/hosts
+check "its variables" equals "THE_DB_ENV_A=own
+THE_DB_NAME=/linker/the-db
+THE_DB_PORT=tcp://$(ip_of data-1 bridge):5432
+THE_DB_PORT_5432_TCP=tcp://$(ip_of data-1 bridge):5432
+THE_DB_PORT_5432_TCP_ADDR=$(ip_of data-1 bridge)
+THE_DB_PORT_5432_TCP_PORT=5432
+THE_DB_PORT_5432_TCP_PROTO=tcp" eval '"${linked[@]}" env | grep ^THE_DB | sort'
+check "it is shown" equals '["/data-1:/linker/the-db"]' docker inspect -f '{{json .HostConfig.Links}}' linker
+check "as another name" equals "data-1,linker/the-db" docker ps --no-trunc --filter name=data-1 --format '{{.Names}}'
+check "that is found" equals /data-1 docker inspect -f '{{.Name}}' linker/the-db
+check "nobody to link to" refuses "could not get container for nope: No such container: nope" docker run --rm --link nope alpine true
+check "the node's network has no links" refuses "host type networking can't be used with links" docker run --rm --net host --link data-1 alpine true
+check "nor one that is shared" refuses "container type network can't be used with links" docker run --rm --net container:data-1 --link data-1 alpine true
+check "another network is not linked to" refuses "Cannot link to /web, as it does not belong to the default network" docker run --rm --link web alpine true
+docker stop -t 0 data-1 > /dev/null && docker run -d --name wedge alpine sleep 1000 > /dev/null && docker start data-1 > /dev/null
+check "hosts follows to another address" soon says "$(ip_of data-1 bridge)	the-db store data-1" "${linked[@]}" cat /etc/hosts
+check "its own name is no link" refuses "Conflict, cannot remove the default link name" docker rm --link linker
+check "no such link" refuses "No such container: linker/nope" docker rm --link linker/nope
+# In a user's network a link is a name that this container alone has, whenever the other one comes.
+check "links in a network" docker run -d --name caller --network front --link web:site --link later:then alpine sleep 1000
+check "are shown" equals '["web:site","later:then"]' docker inspect -f '{{json .NetworkSettings.Networks.front.Links}}' caller
+check "resolve" resolves caller site 10.44.0.80
+check "with the network's name" resolves caller site.front 10.44.0.80
+check "for nobody else" not resolves peer site 10.44.0.80
+check "connect --link" docker network connect --link peer:mate front linker
+check "resolves" resolves linker mate "$(ip_of peer front)"
+
 agent_stop n1 KILL
 check "without an agent the port works" seen_from 10.77.0.2 fetch client "$ip:8080"
 agent_start n1 --dns 127.0.0.1
@@ -118,6 +150,14 @@ check "the port is still taken" refuses "port is already allocated" docker run -
 check "addresses are still taken" refuses "Address already in use" docker run --rm --network front --ip 10.44.0.80 alpine true
 check "a new neighbour" web late --network front
 check "finds the old ones" soon says "web saw" from late web
+check "links are still there" equals /data-1 docker inspect -f '{{.Name}}' linker/the-db
+check "and resolve" resolves caller site 10.44.0.80
+docker run -d --name later --network front alpine sleep 1000 > /dev/null
+check "to one that has come since" resolves caller then "$(ip_of later front)"
+check "rm --link" docker rm --link linker/the-db
+check "the name is gone" refuses "o such" docker inspect linker/the-db
+check "the line, too" soon not says the-db "${linked[@]}" cat /etc/hosts
+check "the variables for the next exec" not says THE_DB_PORT "${linked[@]}" env
 check "live connect works" docker network connect back late
 check "a flushed firewall is made whole" eval 'in_ns n1 nft flush ruleset && web more -p 8090:80 > /dev/null && soon fetch client "$ip:8090" && fetch client "$ip:8080"'
 agent_stop n1
