@@ -32,7 +32,7 @@ B := build/asan
 SANFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-PKGS = libevent libevent_openssl libevent_pthreads libnghttp2 libprotobuf-c openssl jansson lmdb \
+PKGS = libcurl libevent libevent_openssl libevent_pthreads libnghttp2 libprotobuf-c openssl jansson lmdb \
        libarchive libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libnftables libbpf libelf zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -pthread -lm

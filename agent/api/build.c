@@ -36,24 +36,21 @@ static void build(struct api_call *call)
 	struct err err = ERR_INIT;
 	struct reference r;
 	size_t n = 0;
-	int p[2], rc = 0;
+	int p[2] = {-1, -1}, rc = 0;
 
 	while (n < TAGS_MAX && (tags[n] = http_query_nth(call->req, "t", n)))
 		n++;
 	tags[n] = NULL;
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = reference_parse(tags[i], &r, &err);
-	if (!rc && !str_empty(remote))
-		rc = err_set(&err, -EOPNOTSUPP,
-			     "building from the address %s is not supported: send the context",
-			     remote);
 	if (!rc && streq(api_query(call, "version"), "2"))
 		rc = err_set(&err, -EOPNOTSUPP, "BuildKit is not served: set DOCKER_BUILDKIT=0");
 	if (!rc)
 		rc = json_param(call, "buildargs", &b.build_args, &err);
 	if (!rc)
 		rc = json_param(call, "labels", &b.labels, &err);
-	if (!rc && pipe2(p, O_CLOEXEC))
+	b.remote = str_empty(remote) ? NULL : remote;
+	if (!rc && !b.remote && pipe2(p, O_CLOEXEC))
 		rc = err_errno(&err, -errno, "cannot make a pipe");
 	if (rc) {
 		json_decref(b.build_args);
@@ -66,7 +63,8 @@ static void build(struct api_call *call)
 	b.target = api_query(call, "target");
 	b.network = api_query(call, "networkmode");
 	b.no_cache = api_query_bool(call, "nocache", false);
-	http_body_to_fd(call->req, p[1], NULL, NULL);
+	if (!b.remote)
+		http_body_to_fd(call->req, p[1], NULL, NULL);
 	images_build(call->engine->images, &b, p[0], api_on_line, on_done, call);
 	json_decref(b.build_args);
 	json_decref(b.labels);

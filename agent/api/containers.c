@@ -355,6 +355,18 @@ static void inspect(struct api_call *call)
 		api_reply(call, 200, ctr_inspect(c, api_query_bool(call, "size", false)));
 }
 
+/* "container/alias" in the path: what was split is put together again. */
+static void whole_name(struct api_call *call)
+{
+	call->path[call->param[1] - call->path - 1] = '/';
+}
+
+static void inspect_link(struct api_call *call)
+{
+	whole_name(call);
+	inspect(call);
+}
+
 /* --- life --- */
 
 static void on_done_204(struct ctr *c, const struct err *err, void *arg)
@@ -512,6 +524,12 @@ static void remove_ctr(struct api_call *call)
 	if (c)
 		ctr_remove(c, api_query_bool(call, "force", false),
 			   api_query_bool(call, "v", false), on_done_204, call);
+}
+
+static void remove_link(struct api_call *call)
+{
+	whole_name(call);
+	remove_ctr(call);
 }
 
 /* --- wait --- */
@@ -700,7 +718,8 @@ const struct api_route api_container_routes[] = {
 	{"GET", "/containers/json", list},
 	{"POST", "/containers/create", create},
 	{"POST", "/containers/prune", prune},
-	{"GET", "/containers/{name...}/json", inspect},
+	{"GET", "/containers/{name}/json", inspect},
+	{"GET", "/containers/{name}/{alias}/json", inspect_link},
 	{"POST", "/containers/{name}/start", start},
 	{"POST", "/containers/{name}/stop", stop},
 	{"POST", "/containers/{name}/restart", restart},
@@ -711,6 +730,7 @@ const struct api_route api_container_routes[] = {
 	{"POST", "/containers/{name}/update", update},
 	{"POST", "/containers/{name}/resize", resize},
 	{"POST", "/containers/{name}/wait", wait_ctr},
-	{"DELETE", "/containers/{name...}", remove_ctr},
+	{"DELETE", "/containers/{name}", remove_ctr},
+	{"DELETE", "/containers/{name}/{alias}", remove_link},
 	{0},
 };

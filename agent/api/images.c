@@ -6,9 +6,13 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "core/fields.h"
 #include "image/image.h"
 #include "image/reference.h"
 #include "loop/events.h"
+
+/* as moby registry/search_session.go */
+enum { SEARCH_DEFAULT = 25, SEARCH_MAX = 100 };
 
 static const char *const list_filters[] = {"before", "dangling", "label", "reference",
 					   "since",  "until",	 NULL};
@@ -221,30 +225,29 @@ static void on_import(const struct err *err, struct image *img, void *arg)
 
 static void import(struct api_call *call)
 {
-	const char *repo = api_query(call, "repo"), *tag = api_query(call, "tag");
+	const char *repo = api_query(call, "repo"), *tag = api_query(call, "tag"), *line,
+		   *from = api_query(call, "fromSrc");
 	_cleanup_free_ char *ref = NULL;
+	struct image_import im = {
+		.url = strcmp(from, "-") ? from : NULL,
+		.message = api_query(call, "message"),
+		.config = json_object(),
+	};
 	struct reference r;
 	struct err err = ERR_INIT;
-	int fd;
+	int rc = 0, fd = -1;
 
-	if (strcmp(api_query(call, "fromSrc"), "-")) {
-		err_set(&err, -EINVAL,
-			"importing from the address %s is not supported: fetch it and use '-'",
-			api_query(call, "fromSrc"));
-		api_reply_err(call, &err);
-		return;
-	}
 	if (!str_empty(repo)) {
-		ref = xasprintf("%s%s%s", repo, str_empty(tag) ? "" : ":", tag ? tag : "");
-		if (reference_parse(ref, &r, &err)) {
-			api_reply_err(call, &err);
-			return;
-		}
+		im.ref = ref = xasprintf("%s%s%s", repo, str_empty(tag) ? "" : ":", tag ? tag : "");
+		rc = reference_parse(ref, &r, &err);
 	}
-	fd = body_pipe(call);
-	if (fd >= 0)
-		images_import(call->engine->images, fd, ref, api_query(call, "message"), on_import,
-			      call);
+	for (size_t i = 0; !rc && (line = http_query_nth(call->req, "changes", i)); i++)
+		rc = image_change(im.config, line, &err);
+	if (rc)
+		api_reply_err(call, &err);
+	else if (im.url || (fd = body_pipe(call)) >= 0)
+		images_import(call->engine->images, &im, fd, api_on_line, on_import, call);
+	json_decref(im.config);
 }
 
 static void create(struct api_call *call)
@@ -316,12 +319,94 @@ static void save_one(struct api_call *call)
 	save_names(call, &call->param[0], 1);
 }
 
+/* --- search --- */
+
+struct search {
+	struct api_call *call;
+	struct filters *f;
+	bool official;
+	int64_t stars;
+};
+
+static void search_end(struct search *s, const struct err *err, json_t *found)
+{
+	if (err)
+		api_reply_err(s->call, err);
+	else
+		api_reply(s->call, 200, found);
+	filters_free(s->f);
+	free(s);
+}
+
+static void on_found(const struct err *err, json_t *results, void *arg)
+{
+	struct search *s = arg;
+	json_t *out = NULL, *r;
+	size_t i;
+
+	if (!err)
+		out = json_array();
+	json_array_foreach (results, i, r) {
+		bool official = jb(r, "is_official");
+		json_int_t stars = ji(r, "star_count");
+
+		if ((filters_has(s->f, "is-official") && official != s->official) ||
+		    stars < s->stars)
+			continue;
+		/* no longer told by the Hub, and dockerd says so */
+		json_array_append_new(out, json_pack("{s:I, s:b, s:s, s:b, s:s}", "star_count",
+						     stars, "is_official", official, "name",
+						     js(r, "name"), "is_automated", 0,
+						     "description", js(r, "description")));
+	}
+	search_end(s, err, out);
+}
+
+/* At least as many as the greatest of them. */
+static int read_stars(struct search *s, struct err *err)
+{
+	const char *v;
+	int64_t n;
+
+	for (size_t i = 0; (v = filters_value(s->f, "stars", i)); i++) {
+		if (parse_i64(v, INT32_MIN, INT32_MAX, &n))
+			return err_set(err, -EINVAL, "invalid filter 'stars=%s'", v);
+		s->stars = max(s->stars, n);
+	}
+	return 0;
+}
+
 static void search(struct api_call *call)
 {
+	static const char *const allowed[] = {"is-automated", "is-official", "stars", NULL};
+	const char *term = api_query(call, "term");
+	_cleanup_free_ char *auth = api_registry_auth(call);
+	struct search *s = xcalloc(1, sizeof(*s));
 	struct err err = ERR_INIT;
+	bool automated = false;
+	int64_t limit = 0;
+	int rc = api_filters(call, allowed, &s->f, &err);
 
-	err_set(&err, -EOPNOTSUPP, "searching a registry is not supported: look on its web page");
-	api_reply_err(call, &err);
+	s->call = call;
+	if (!rc && api_query_i64(call, "limit", 0, &limit, NULL))
+		rc = err_set(&err, -EINVAL, "invalid limit specified");
+	if (!rc)
+		rc = filters_bool(s->f, "is-automated", false, &automated, &err);
+	if (!rc)
+		rc = filters_bool(s->f, "is-official", false, &s->official, &err);
+	if (!rc)
+		rc = read_stars(s, &err);
+	if (!rc && !limit)
+		limit = SEARCH_DEFAULT;
+	if (!rc && (limit < 1 || limit > SEARCH_MAX))
+		rc = err_set(&err, -EINVAL, "limit %lld is outside the range of [1, %d]",
+			     (long long)limit, SEARCH_MAX);
+	if (rc)
+		search_end(s, &err, NULL);
+	else if (automated)
+		search_end(s, NULL, json_array());
+	else
+		images_search(call->engine->images, term ? term : "", limit, auth, on_found, s);
 }
 
 const struct api_route api_image_routes[] = {

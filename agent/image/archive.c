@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Image archives: docker load, save and import; OCI layouts on disk. */
+/* Image archives: docker load and save; OCI layouts on disk. */
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "disk/file.h"
 #include "image/image_impl.h"
@@ -303,59 +302,6 @@ void images_load(struct images *images, int fd, bool quiet, image_progress progr
 				  .done = done,
 				  .arg = arg,
 				  .run = run_load};
-	image_job_start(job);
-}
-
-static int run_import(struct image_job *job)
-{
-	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp/import.XXXXXX", job->root), *text = NULL;
-	_cleanup_close_ int fd = mkostemp(tmp, O_CLOEXEC);
-	char diff_id[DIGEST_SIZE], created[40], chunk[65536];
-	time_t now = time(NULL);
-	struct imported im = {0};
-	struct tm tm;
-	json_t *doc;
-	ssize_t n;
-	int rc = 0;
-
-	if (fd < 0)
-		return err_errno(&job->err, -errno, "cannot create %s", tmp);
-	while ((n = read(job->fd, chunk, sizeof(chunk))) > 0)
-		if (write(fd, chunk, n) != n)
-			rc = err_errno(&job->err, -errno, "cannot write %s", tmp);
-	if (!rc)
-		rc = layer_import(job->root, tmp, NULL, diff_id, &im.size, &job->err);
-	unlink(tmp);
-	if (rc)
-		return rc;
-	gmtime_r(&now, &tm);
-	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	doc = json_pack("{s:s, s:s, s:s, s:{}, s:[{s:s, s:s}], s:{s:s, s:[s]}}", "architecture",
-			"amd64", "os", "linux", "created", created, "config", "history", "created",
-			created, "comment", job->text ? job->text : "Imported from -", "rootfs",
-			"type", "layers", "diff_ids", diff_id);
-	text = json_dumps(doc, JSON_COMPACT);
-	json_decref(doc);
-	rc = blob_write(job->root, text, strlen(text), im.id, &job->err);
-	if (rc)
-		return rc;
-	im.refs = job->ref ? json_pack("[s]", job->ref) : json_array();
-	job->found = xmemdup(&im, sizeof(im));
-	job->n_found = 1;
-	return 0;
-}
-
-void images_import(struct images *images, int fd, const char *ref, const char *message,
-		   image_done done, void *arg)
-{
-	struct image_job *job = xcalloc(1, sizeof(*job));
-	struct reference r;
-
-	*job = (struct image_job){
-		.images = images, .fd = fd, .done = done, .arg = arg, .run = run_import};
-	if (ref && !reference_parse(ref, &r, NULL))
-		job->ref = xasprintf("%s:%s", r.name, r.tag);
-	job->text = xstrdup(message);
 	image_job_start(job);
 }
 

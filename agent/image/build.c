@@ -111,7 +111,7 @@ static const char *str(json_t *o, const char *key)
 static int offer_bases(struct image_job *job, const char *dockerfile)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	int rc = file_read(dockerfile, 1 << 20, &text, &job->err);
+	int rc = file_read(dockerfile, DOCKERFILE_MAX, &text, &job->err);
 
 	for (char *save, *line = rc ? NULL : strtok_r(text.data, "\n", &save); line && !rc;
 	     line = strtok_r(NULL, "\n", &save)) {
@@ -307,18 +307,16 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 
 static int build_in(struct image_job *job, const char *dir)
 {
-	_cleanup_free_ char *context = xasprintf("%s/context", dir),
-			    *iidfile = xasprintf("%s/iid", dir), *file = NULL;
+	_cleanup_free_ char *iidfile = xasprintf("%s/iid", dir), *context = NULL, *file = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
-	const char *dockerfile = str(job->build, "dockerfile"), *target = str(job->build, "target"),
-		   *network = str(job->build, "network");
+	const char *dockerfile, *target = str(job->build, "target"),
+				*network = str(job->build, "network");
 	struct args a = {0};
-	int rc = dir_make(context, 0755, &job->err);
+	int rc = context_make(job, dir, &context);
 
-	if (!rc)
-		rc = tar_unpack(job->fd, context, false, NULL, &job->err);
 	if (rc)
 		return rc;
+	dockerfile = str(job->build, "dockerfile");
 	file = xasprintf("%s/%s", context, dockerfile);
 	if (strstr(dockerfile, "..") || access(file, R_OK))
 		return err_set(&job->err, -EINVAL, "Cannot locate specified Dockerfile: %s",
@@ -403,6 +401,8 @@ void images_build(struct images *images, const struct image_build *b, int fd,
 	job->build = json_pack("{s:s, s:o, s:b, s:o}", "dockerfile",
 			       b->dockerfile ? b->dockerfile : "Dockerfile", "tags", tags,
 			       "no_cache", b->no_cache, "images", possible_bases(images));
+	if (b->remote)
+		json_object_set_new(job->build, "remote", json_string(b->remote));
 	if (b->target)
 		json_object_set_new(job->build, "target", json_string(b->target));
 	if (b->network)

@@ -509,19 +509,29 @@ json_t *images_summary(struct images *images, const struct image *img)
 			 "Containers", -1);
 }
 
+/* What was said of the newest layer, or NULL. */
+static const char *last_comment(json_t *config)
+{
+	json_t *history = json_object_get(config, "history");
+
+	return json_string_value(
+		json_object_get(json_array_get(history, json_array_size(history) - 1), "comment"));
+}
+
 json_t *images_inspect(struct images *images, const struct image *img)
 {
 	json_t *c = img->config, *inner = json_object_get(c, "config"), *out;
 	const char *arch = json_string_value(json_object_get(c, "architecture")),
 		   *created = json_string_value(json_object_get(c, "created")),
-		   *author = json_string_value(json_object_get(c, "author"));
+		   *author = json_string_value(json_object_get(c, "author")),
+		   *comment = last_comment(c);
 	_cleanup_buf_ struct buf lower = BUF_INIT;
 	json_t *ids = diff_ids(c);
 
 	image_lowerdirs(images, img, &lower);
 	out = json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "Id", img->id,
 			"RepoTags", familiar(img->refs), "RepoDigests", familiar(img->digests),
-			"Parent", "", "Comment", "", "Created",
+			"Parent", "", "Comment", comment ? comment : "", "Created",
 			created ? created : "0001-01-01T00:00:00Z", "DockerVersion", "", "Author",
 			author ? author : "", "Architecture", arch ? arch : "amd64", "Os", "linux",
 			"Size", (json_int_t)img->size);

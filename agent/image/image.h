@@ -78,9 +78,16 @@ typedef void (*image_done)(const struct err *err /* NULL: well */, struct image 
 /* Read a Docker or OCI archive from fd (taken over). */
 void images_load(struct images *images, int fd, bool quiet, image_progress progress,
 		 image_done done, void *arg);
-/* Make an image of one layer of a tar (docker import). ref may be NULL. changes: Dockerfile lines. */
-void images_import(struct images *images, int fd, const char *ref, const char *message,
-		   image_done done, void *arg);
+struct image_import {
+	const char *url; /* where the tar is; NULL: fd has it */
+	const char *ref, *message; /* or NULL */
+	json_t *config; /* the image's "config" */
+};
+/* Make an image of one layer, a tar from fd (taken over; -1 with an address). im is borrowed. */
+void images_import(struct images *images, const struct image_import *im, int fd,
+		   image_progress progress, image_done done, void *arg);
+/* A Dockerfile's line in an image's "config". -EINVAL "X is not a valid change command". */
+int image_change(json_t *config, const char *line, struct err *err);
 struct image_commit {
 	json_t *config; /* the new image's "config" */
 	const char *ref, *author, *comment; /* or NULL */
@@ -97,14 +104,22 @@ void images_pull(struct images *images, const char *ref, const char *auth, image
 void images_push(struct images *images, const char *ref, const char *auth, image_progress progress,
 		 image_done done, void *arg);
 
+/*
+ * docker search: what the Hub, or the registry that the term names ("host:5000/term"), finds. results
+ * is a borrowed array of its objects. -EINVAL: no such term; -ENOENT, -EIO: it does not answer so.
+ */
+void images_search(struct images *images, const char *term, unsigned int limit, const char *auth,
+		   void (*done)(const struct err *err, json_t *results, void *arg), void *arg);
+
 struct image_build {
 	const char *dockerfile; /* path in the context; NULL: Dockerfile */
+	const char *remote; /* where the context is; NULL: fd has it */
 	const char *const *tags; /* NULL-terminated, or NULL */
 	json_t *build_args, *labels; /* objects or NULL */
 	const char *target, *network; /* or NULL */
 	bool no_cache, quiet;
 };
-/* context: a tar, compressed or not, from fd (taken over). */
+/* The context is a tar, compressed or not, from fd (taken over; -1 with an address). */
 void images_build(struct images *images, const struct image_build *b, int fd,
 		  image_progress progress, image_done done, void *arg);
 

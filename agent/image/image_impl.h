@@ -59,6 +59,19 @@ struct image_job {
 	char *root;
 };
 
+enum { FETCH_TYPE_SIZE = 128, DOCKERFILE_MAX = 1 << 20 };
+/*
+ * On the job's thread: job->fd becomes a file with what stands at the address, at its beginning.
+ * what is the status of the lines that tell how far it is.
+ */
+int image_fetch(struct image_job *job, const char *url, const char *what,
+		char ret_type[FETCH_TYPE_SIZE]);
+/*
+ * The folder, below dir, with what is to be built: of job->fd, or of "remote" of job->build. Malloc'd.
+ * May set "dockerfile".
+ */
+int context_make(struct image_job *job, const char *dir, char **ret);
+
 /* Takes the job over; ends in done(). */
 void image_job_start(struct image_job *job);
 /* From the job's thread; line is stolen. */

@@ -120,7 +120,7 @@ table "images, volumes, networks, the system" << 'END'
 404|No such image: nope:latest|POST|/images/nope/tag?repo=x
 400|invalid reference format|POST|/images/alpine/tag?repo=X::Y
 400|invalid filter 'x'|GET|/images/json?filters={"x":["y"]}
-501||GET|/images/search?term=x
+400|limit 101 is outside|GET|/images/search?term=x&limit=101
 404|no such volume|GET|/volumes/nope
 404|no such volume|DELETE|/volumes/nope
 400|invalid JSON|POST|/volumes/create|{"Name":7}
