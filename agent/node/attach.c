@@ -97,24 +97,15 @@ static void fail(struct attachment *m, int code, const char *text)
 
 /* --- asking --- */
 
-static const char *rpc_name(enum grpc_status status)
-{
-	return status == GRPC_NOT_FOUND		  ? "NotFound"
-	       : status == GRPC_PERMISSION_DENIED ? "PermissionDenied"
-						  : "Unknown";
-}
-
 static void on_attached(enum grpc_status status, const char *text, const void *reply, void *arg)
 {
 	const Pb__AttachNetworkResponse *r = reply;
 	struct attachment *m = arg;
-	char sentence[300];
+	struct err why = ERR_INIT;
 
 	m->asking = NULL;
 	if (status != GRPC_OK) {
-		snprintf(sentence, sizeof(sentence), "rpc error: code = %s desc = %s",
-			 rpc_name(status), text);
-		fail(m, grpc_errno_of_status(status), sentence);
+		fail(m, grpc_err(&why, status, "%s", text), why.msg);
 		return;
 	}
 	/* the task may have been here first */

@@ -49,6 +49,14 @@ const char *grpc_status_name(enum grpc_status status);
 enum grpc_status grpc_status_of_errno(int code);
 int grpc_errno_of_status(enum grpc_status status);
 
+/*
+ * The error of a call as grpc-go prints it and Docker's clients see it: "rpc error: code =
+ * InvalidArgument desc = …". Returns its errno (FAILED_PRECONDITION is a bad request, -EINVAL).
+ */
+int grpc_err(struct err *err, enum grpc_status status, const char *fmt, ...) _printf_(3, 4);
+/* Status and text (inside *err) of any error: what grpc_err() was given, or of errno and sentence. */
+enum grpc_status grpc_err_status(const struct err *err, const char **ret_text);
+
 enum {
 	GRPC_RECEIVE_MAX = 4 << 20, /* of a manager, for one message */
 	GRPC_AGENT_RECEIVE_MAX = 1 << 30,
@@ -137,7 +145,7 @@ void grpc_reply(struct grpc_call *call, const void *msg);
 void grpc_send(struct grpc_call *call, const void *msg);
 /* End the call; text may be NULL. The call may not be used any more. */
 void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *text);
-/* The same from an error: status of its errno, text of its sentence. */
+/* The same from an error: see grpc_err_status(). */
 void grpc_fail(struct grpc_call *call, const struct err *err);
 /* Call fn once if the client goes, cancels, or the deadline passes; finish the call all the same. */
 void grpc_call_on_close(struct grpc_call *call, void (*fn)(struct grpc_call *call, void *arg),

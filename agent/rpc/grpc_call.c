@@ -308,7 +308,10 @@ void grpc_reply(struct grpc_call *call, const void *msg)
 
 void grpc_fail(struct grpc_call *call, const struct err *err)
 {
-	grpc_finish(call, grpc_status_of_errno(err->code), err->msg);
+	const char *text;
+	enum grpc_status status = grpc_err_status(err, &text);
+
+	grpc_finish(call, status, text);
 }
 
 void grpc_call_on_close(struct grpc_call *call, void (*fn)(struct grpc_call *call, void *arg),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <stdio.h>
 
 #include "rpc/grpc.h"
 
@@ -70,4 +71,60 @@ int grpc_errno_of_status(enum grpc_status status)
 		if (errnos[i].status == status)
 			return errnos[i].code;
 	return -EIO;
+}
+
+/* grpc-go: codes/code_string.go */
+static const char *const go_names[] = {
+	"OK",
+	"Canceled",
+	"Unknown",
+	"InvalidArgument",
+	"DeadlineExceeded",
+	"NotFound",
+	"AlreadyExists",
+	"PermissionDenied",
+	"ResourceExhausted",
+	"FailedPrecondition",
+	"Aborted",
+	"OutOfRange",
+	"Unimplemented",
+	"Internal",
+	"Unavailable",
+	"DataLoss",
+	"Unauthenticated",
+};
+
+static const char go_code[] = "rpc error: code = ", go_text[] = " desc = ";
+
+int grpc_err(struct err *err, enum grpc_status status, const char *fmt, ...)
+{
+	char text[900];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_set(err,
+		       status == GRPC_FAILED_PRECONDITION ? -EINVAL : grpc_errno_of_status(status),
+		       "%s%s%s%s", go_code,
+		       go_names[(size_t)status < ARRAY_SIZE(go_names) ? status : GRPC_UNKNOWN],
+		       go_text, text);
+}
+
+enum grpc_status grpc_err_status(const struct err *err, const char **ret_text)
+{
+	*ret_text = err->msg;
+	if (starts_with(err->msg, go_code)) {
+		const char *name = err->msg + strlen(go_code);
+
+		for (size_t i = 0; i < ARRAY_SIZE(go_names); i++) {
+			size_t len = strlen(go_names[i]);
+
+			if (strncmp(name, go_names[i], len) || !starts_with(name + len, go_text))
+				continue;
+			*ret_text = name + len + strlen(go_text);
+			return i;
+		}
+	}
+	return grpc_status_of_errno(err->code);
 }
