@@ -272,14 +272,6 @@ static int lock_root(struct daemon *d, struct err *err)
 	return min(d->lock, 0);
 }
 
-/* A manager that follows has handed a client's request on to this one. */
-static void serve_leader(int fd, void *arg)
-{
-	struct daemon *d = arg;
-
-	http_server_accept(d->server, fd);
-}
-
 static int run(struct daemon *d, struct err *err)
 {
 	static const int sigs[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGQUIT};
@@ -296,7 +288,6 @@ static int run(struct daemon *d, struct err *err)
 		event_add(d->signals[i], NULL);
 	}
 	d->server = http_server_new(d->engine.loop, api_handle, &d->engine);
-	swarm_serve_leader(d->engine.swarm, serve_leader, d);
 	rc = listen_all(d, err);
 	if (!rc)
 		rc = write_pidfile(&d->options, err);

@@ -49,7 +49,7 @@ extern const struct api_route api_system_routes[], api_container_routes[], api_e
 	api_secret_routes[], api_config_routes[], api_log_routes[], api_archive_routes[],
 	api_plugin_routes[], api_disk_routes[], api_service_log_routes[], api_distribution_routes[];
 /* api_swarm_routes are this node's (init, join, leave, unlock); these are the cluster's (inspect,
- * update, unlockkey), for the leader to answer, as nodes, services, tasks, secrets and configs are. */
+ * update, unlockkey), as nodes, services, tasks, secrets and configs are. */
 extern const struct api_route api_cluster_routes[];
 /* What Docker has no words for; unversioned. */
 extern const struct api_route api_agent_routes[], api_datapath_routes[];
@@ -78,12 +78,6 @@ void api_body_list(struct api_call *call, void (*fn)(struct api_call *call, json
 /* For a body that may not be missing: -EINVAL when it is NULL. */
 int api_need_body(const json_t *body, struct err *err);
 
-/*
- * For calls about the swarm's objects: on a manager that does not lead, hand the call to the leader
- * (or refuse it when there is none) and return true; the call is gone then. body: the request's,
- * borrowed, if it was read already, else NULL.
- */
-bool api_leader(struct api_call *call, json_t *body);
 /*
  * Go on in fn once this manager's store is current; at once on other nodes. Without a quorum: an
  * error (strict), or fn with call->no_quorum.

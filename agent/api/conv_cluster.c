@@ -154,35 +154,6 @@ static void keep_old(Pb__ClusterSpec *s, const Pb__ClusterSpec *old)
 				pb_duration_ns(old->ca_config->node_cert_expiry));
 }
 
-static int invalid(struct err *err, const char *text)
-{
-	return err_set(err, -EINVAL, "rpc error: code = InvalidArgument desc = %s", text);
-}
-
-/* swarmkit controlapi/cluster.go: validateClusterSpec */
-static int check(const Pb__ClusterSpec *s, struct err *err)
-{
-	int64_t expiry = pb_duration_ns(s->ca_config->node_cert_expiry);
-
-	if (expiry < CA_NODE_EXPIRY_MIN_NS)
-		return invalid(err, "minimum certificate expiry time is: 1h0m0s");
-	if (pb_duration_ns(s->dispatcher->heartbeat_period) < 0)
-		return invalid(err, "heartbeat time period cannot be a negative duration");
-	if (s->raft->election_tick && s->raft->heartbeat_tick &&
-	    s->raft->election_tick <= s->raft->heartbeat_tick)
-		return invalid(err, "ElectionTick must be greater than HeartbeatTick");
-	if (strcmp(s->annotations->name, "default"))
-		return invalid(err, "modification of cluster name is not allowed");
-	if (s->ca_config->signing_ca_key.len && !s->ca_config->signing_ca_cert.len)
-		return invalid(err, "rotating the CA key needs a certificate beside it");
-	if (s->ca_config->n_external_cas)
-		return err_set(
-			err, -EOPNOTSUPP,
-			"external certificate authorities are not supported: certificates are "
-			"signed by the managers");
-	return 0;
-}
-
 int conv_cluster_spec(json_t *value, const Pb__ClusterSpec *old, Pb__ClusterSpec **ret,
 		      struct err *err)
 {
@@ -211,10 +182,8 @@ int conv_cluster_spec(json_t *value, const Pb__ClusterSpec *old, Pb__ClusterSpec
 		s->ca_config->n_external_cas = 0;
 	}
 	rc = json_read_into(&json_cluster_spec, &in, value, s);
-	if (!rc) {
+	if (!rc)
 		keep_old(s, old ? old : base);
-		rc = check(s, err);
-	}
 	if (rc)
 		pb_free(s);
 	else

@@ -5,8 +5,7 @@
 #include <stdio.h>
 
 #include "core/rng.h"
-
-#define SECOND_NS 1000000000LL
+#include "manager/control.h"
 
 static const struct json_word failure_actions[] = {
 	{"pause", PB__UPDATE_CONFIG__FAILURE_ACTION__PAUSE},
@@ -241,41 +240,6 @@ int conv_service_spec(json_t *value, unsigned int version, Pb__ServiceSpec **ret
 	return 0;
 }
 
-static void default_update(Pb__UpdateConfig **u)
-{
-	if (!*u) {
-		*u = pb_new(pb__update_config);
-		(*u)->parallelism = 1;
-	}
-	if (!(*u)->monitor)
-		pb_set_duration(&(*u)->monitor, 5 * SECOND_NS);
-}
-
-/* What the orchestrator assumes where the spec is silent (swarmkit api/defaults). */
-static void interpolate(Pb__ServiceSpec *s)
-{
-	Pb__TaskSpec *t = pb_need(&s->task, pb__task_spec);
-
-	if (t->runtime_case == PB__TASK_SPEC__RUNTIME_CONTAINER) {
-		if (!t->container->stop_grace_period)
-			pb_set_duration(&t->container->stop_grace_period, 10 * SECOND_NS);
-		pb_need(&t->container->dns_config, pb__container_spec__dnsconfig);
-	}
-	pb_need(&t->resources, pb__resource_requirements);
-	pb_need(&t->resources->limits, pb__resources);
-	pb_need(&t->resources->reservations, pb__resources);
-	if (!t->restart) {
-		t->restart = pb_new(pb__restart_policy);
-		t->restart->condition = PB__RESTART_POLICY__RESTART_CONDITION__ANY;
-	}
-	if (!t->restart->delay)
-		pb_set_duration(&t->restart->delay, 5 * SECOND_NS);
-	pb_need(&t->placement, pb__placement);
-	default_update(&s->update);
-	default_update(&s->rollback);
-	pb_need(&s->endpoint, pb__endpoint_spec);
-}
-
 static const struct json_table virtual_ip = {
 	&pb__endpoint__virtual_ip__descriptor,
 	(const struct json_field[]){
@@ -351,7 +315,7 @@ json_t *conv_service(const Pb__Service *service, bool defaults)
 
 	if (defaults) {
 		full = pb_clone(service);
-		interpolate(pb_need(&full->spec, pb__service_spec));
+		control_service_defaults(pb_need(&full->spec, pb__service_spec));
 		service = full;
 	}
 	return json_write(&service_table, service);

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "api/check.h"
+#include "manager/check.h"
 #include "core/rng.h"
 #include "kselftest_harness.h"
 
@@ -463,11 +463,15 @@ TEST(cluster_specs_merge)
 	json_decref(v);
 	pb_free(first);
 	v = json_loads("{\"Name\":\"other\"}", 0, NULL);
-	EXPECT_EQ(-EINVAL, conv_cluster_spec(v, second, &first, &err));
+	ASSERT_EQ(0, conv_cluster_spec(v, second, &first, &err));
+	EXPECT_EQ(-EINVAL, check_cluster_spec(first, &err));
 	json_decref(v);
+	pb_free(first);
 	v = json_loads("{\"CAConfig\":{\"NodeCertExpiry\":5}}", 0, NULL);
-	EXPECT_EQ(-EINVAL, conv_cluster_spec(v, second, &first, &err));
+	ASSERT_EQ(0, conv_cluster_spec(v, second, &first, &err));
+	EXPECT_EQ(-EINVAL, check_cluster_spec(first, &err));
 	json_decref(v);
+	pb_free(first);
 	pb_free(second);
 }
 

@@ -4,12 +4,12 @@
 #include <strings.h>
 
 #include "api/attach_swarm.h"
-#include "api/check.h"
 #include "api/conv.h"
 #include "api/store_call.h"
 #include "ctr/ctr.h"
 #include "loop/events.h"
 #include "loop/loop.h"
+#include "manager/check.h"
 #include "net/net.h"
 
 static const char *const list_filters[] = {"dangling", "driver", "id",	 "label",
@@ -19,14 +19,6 @@ static const char *const list_filters[] = {"dangling", "driver", "id",	 "label",
 static struct store *store_of(struct api_call *call)
 {
 	return call->engine->swarm && !call->no_quorum ? swarm_store(call->engine->swarm) : NULL;
-}
-
-/* bridge and host are in the store for services to name; the node's own are what is shown. */
-static bool predefined(const Pb__Network *n)
-{
-	const Pb__Annotations *a = n->spec ? n->spec->annotations : NULL;
-
-	return a && pb_label(a->labels, a->n_labels, "com.docker.swarm.predefined");
 }
 
 /* What the node knows of it: {} when it has none of its tasks. */
@@ -121,7 +113,7 @@ static void list_current(struct api_call *call)
 	     s && (n = store_next(&i));) {
 		json_t *o;
 
-		if (predefined(n))
+		if (check_network_predefined(n))
 			continue;
 		o = conv_network(n, call->version);
 		json_object_set_new(o, "Containers", json_null());
@@ -153,7 +145,7 @@ static int find(struct api_call *call, const char *ref, const char *scope, struc
 
 	if (s && store_find(s, STORE_NETWORK, ref, (const void **)&n, NULL))
 		n = NULL;
-	if (n && predefined(n))
+	if (n && check_network_predefined(n))
 		n = NULL;
 	whole = l && (!strcmp(net_id(l), ref) || !strcmp(net_name(l), ref));
 	if (n && (!l || net_is_swarm(l) || !whole || !strcmp(n->id, ref))) {
@@ -278,64 +270,36 @@ static void inspect(struct api_call *call)
 
 /* --- create --- */
 
-static int build_create(struct store_call *c, struct store_tx *tx, struct err *err)
+static json_t *created(const void *reply)
 {
-	struct store *s = store_tx_store(tx);
-	const Pb__NetworkSpec *spec = c->spec;
-	const Pb__Network *other;
-	Pb__Network *n;
-
-	if (store_find_name(s, STORE_NETWORK, spec->annotations->name))
-		return err_set(err, -EEXIST, "network with name %s already exists",
-			       spec->annotations->name);
-	for (struct store_iter i = store_all(s, STORE_NETWORK);
-	     spec->ingress && (other = store_next(&i));)
-		if (other->spec && other->spec->ingress)
-			return rpc_exists(err, "ingress network (%s) is already present",
-					  other->id);
-	n = pb_new(pb__network);
-	pb_set_str(&n->id, c->id);
-	n->spec = pb_clone(spec);
-	return store_tx_create(tx, n, err);
-}
-
-static json_t *created(struct store_call *c)
-{
-	return json_pack("{s:s, s:s}", "Id", c->id, "Warning", "");
+	return json_pack("{s:s, s:s}", "Id", store_id(store_call_object(reply)), "Warning", "");
 }
 
 static void create_swarm(struct api_call *call, json_t *body)
 {
-	struct store_call c = {
-		.call = call, .build = build_create, .status = 201, .reply = created};
-	Pb__NetworkSpec *spec = NULL;
+	Pb__CreateNetworkRequest *r;
 	struct network *local;
 	struct err err = ERR_INIT;
+	const char *name;
 	int rc;
 
 	if (!store_call_store(call))
 		return;
-	rc = conv_network_spec(body, &spec, &err);
-	if (!rc)
-		rc = check_network_spec(spec, &err);
-	if (!rc && (local = nets_find(call->engine->nets, spec->annotations->name, NULL)) &&
-	    !strcmp(net_name(local), spec->annotations->name) && !net_is_swarm(local))
+	r = pb_new(pb__create_network_request);
+	rc = conv_network_spec(body, &r->spec, &err);
+	name = !rc && r->spec->annotations ? r->spec->annotations->name : "";
+	if (!rc && (local = nets_find(call->engine->nets, name, NULL)) &&
+	    !strcmp(net_name(local), name) && !net_is_swarm(local))
 		rc = net_predefined(local)
 			     ? err_set(&err, -EACCES,
-				       "operation is not permitted on predefined %s network",
-				       spec->annotations->name)
-			     : err_set(&err, -EEXIST, "network with name %s already exists",
-				       spec->annotations->name);
+				       "operation is not permitted on predefined %s network", name)
+			     : err_set(&err, -EEXIST, "network with name %s already exists", name);
 	if (rc) {
-		pb_free(spec);
+		pb_free(r);
 		api_reply_err(call, &err);
 		return;
 	}
-	if (str_empty(pb_need(&spec->driver_config, pb__driver)->name))
-		pb_set_str(&spec->driver_config->name, "overlay");
-	c.spec = spec;
-	id_new(swarm_rng(call->engine->swarm), c.id);
-	store_call_run(&c);
+	store_call_run(call, "CreateNetwork", r, 201, created);
 }
 
 static void create_with(struct api_call *call, json_t *body)
@@ -364,7 +328,7 @@ static void create_with(struct api_call *call, json_t *body)
 		return;
 	}
 	if (s && name && store_find_name(s, STORE_NETWORK, name) &&
-	    !predefined(store_find_name(s, STORE_NETWORK, name)))
+	    !check_network_predefined(store_find_name(s, STORE_NETWORK, name)))
 		rc = err_set(&err, -EEXIST, "network with name %s already exists", name);
 	if (!rc)
 		rc = net_create(call->engine->nets, body, &n, &err);
@@ -381,52 +345,33 @@ static void create(struct api_call *call)
 
 /* --- remove --- */
 
-static int build_remove(struct store_call *c, struct store_tx *tx, struct err *err)
+static void remove_current(struct api_call *call)
 {
-	struct store *s = store_tx_store(tx);
-	const Pb__Network *n = store_network(s, c->id);
-	const void *user;
+	Pb__NetworkRequest *r;
+	struct found n = {0};
+	struct err err = ERR_INIT;
+	int rc = find(call, call->param[0], NULL, &n, &err);
 
-	if (!n)
-		return err_set(err, -ENOENT, "network %s not found", c->id);
-	user = check_network_user(s, n);
-	if (user && n->spec->ingress)
-		return rpc_precondition(
-			err, "ingress network cannot be removed because service %s depends on it",
-			store_id(user));
-	if (user)
-		return rpc_precondition(err, "network %s is in use by %s %s", c->id,
-					store_kind_name(store_kind_of(user)), store_id(user));
-	return store_tx_remove(tx, STORE_NETWORK, c->id, err);
+	if (!rc && n.local && net_is_swarm(n.local)) {
+		/* this node's part of one that is removed, or of a swarm that others manage */
+		if (!store_call_store(call))
+			return;
+		rc = err_set(&err, -ENOENT, "network %s not found", call->param[0]);
+	}
+	if (!rc && n.local)
+		rc = net_remove(n.local, &err);
+	if (rc || n.local) {
+		api_done(call, 204, rc ? &err : NULL);
+		return;
+	}
+	r = pb_new(pb__network_request);
+	pb_set_str(&r->id, n.swarm->id);
+	store_call_run(call, "RemoveNetwork", r, 204, NULL);
 }
 
 static void remove_network(struct api_call *call)
 {
-	struct store_call c = {.call = call, .build = build_remove, .status = 204};
-	struct found n = {0};
-	struct err err = ERR_INIT;
-
-	if (find(call, call->param[0], NULL, &n, &err)) {
-		/* the leader may know it */
-		if (!api_leader(call, NULL))
-			api_reply_err(call, &err);
-		return;
-	}
-	if (n.local && net_is_swarm(n.local) && !n.swarm) {
-		if (store_call_store(call)) {
-			err_set(&err, -ENOENT, "network %s not found", call->param[0]);
-			api_reply_err(call, &err);
-		}
-		return;
-	}
-	if (n.local) {
-		api_done(call, 204, net_remove(n.local, &err) ? &err : NULL);
-		return;
-	}
-	if (!store_call_store(call))
-		return;
-	strcpy(c.id, n.swarm->id);
-	store_call_run(&c);
+	api_read_current(call, remove_current, false);
 }
 
 /* --- connect and disconnect --- */
@@ -531,7 +476,8 @@ struct prune {
 	struct api_call *call;
 	struct filters *f;
 	int64_t until_ns;
-	json_t *deleted;
+	json_t *candidates; /* ID to name: networks of the swarm */
+	json_t *deleted; /* names */
 };
 
 static bool prunable(const struct prune *p, json_t *n)
@@ -547,46 +493,56 @@ static bool prunable(const struct prune *p, json_t *n)
 	       filters_exclude_labels(p->f, "label!", labels);
 }
 
-static int build_prune(struct store_tx *tx, void *arg, struct err *err)
+static void list_prunable(struct prune *p, struct store *s)
 {
-	struct prune *p = arg;
-	struct store *s = store_tx_store(tx);
 	const Pb__Network *n;
 
 	for (struct store_iter i = store_all(s, STORE_NETWORK); (n = store_next(&i));) {
 		json_t *o;
 
-		if (predefined(n) || n->spec->ingress || check_network_user(s, n))
+		if (check_network_predefined(n) || n->spec->ingress || check_network_user(s, n))
 			continue;
 		o = conv_network(n, p->call->version);
-		if (prunable(p, o)) {
-			json_array_append(p->deleted, json_object_get(o, "Name"));
-			if (store_tx_remove(tx, STORE_NETWORK, n->id, err)) {
-				json_decref(o);
-				return err->code;
-			}
-		}
+		if (prunable(p, o))
+			json_object_set(p->candidates, n->id, json_object_get(o, "Name"));
 		json_decref(o);
 	}
-	return 0;
 }
 
-static void on_pruned(const struct err *err, void *arg)
-{
-	struct prune *p = arg;
+static void on_removed(const struct err *err, const void *reply, void *arg);
 
-	events_emit(p->call->engine->events, "network", "prune", "", api_reclaimed(0));
-	if (err && !json_array_size(p->deleted)) {
-		json_decref(p->deleted);
-		api_reply_err(p->call, err);
-	} else {
-		api_reply(p->call, 200, json_pack("{s:o}", "NetworksDeleted", p->deleted));
+/* Remove those of the swarm one after the other; one that is used by now stays. */
+static void prune_next(struct prune *p)
+{
+	const char *id = json_object_iter_key(json_object_iter(p->candidates));
+
+	if (id) {
+		Pb__NetworkRequest *r = pb_new(pb__network_request);
+
+		pb_set_str(&r->id, id);
+		swarm_control(p->call->engine->swarm, "RemoveNetwork", r, on_removed, p);
+		return;
 	}
+	events_emit(p->call->engine->events, "network", "prune", "", api_reclaimed(0));
+	api_reply(p->call, 200, json_pack("{s:o}", "NetworksDeleted", p->deleted));
+	json_decref(p->candidates);
 	filters_free(p->f);
 	free(p);
 }
 
-static void prune(struct api_call *call)
+static void on_removed(const struct err *err, const void *reply, void *arg)
+{
+	struct prune *p = arg;
+	void *i = json_object_iter(p->candidates);
+
+	(void)reply;
+	if (!err)
+		json_array_append(p->deleted, json_object_iter_value(i));
+	json_object_del(p->candidates, json_object_iter_key(i));
+	prune_next(p);
+}
+
+static void prune_current(struct api_call *call)
 {
 	static const char *const allowed[] = {"label", "label!", "until", NULL};
 	struct prune *p = xcalloc(1, sizeof(*p));
@@ -603,6 +559,7 @@ static void prune(struct api_call *call)
 		return;
 	}
 	p->call = call;
+	p->candidates = json_object();
 	p->deleted = json_array();
 	for (n = nets_next(call->engine->nets, NULL); n; n = next) {
 		json_t *o;
@@ -615,10 +572,14 @@ static void prune(struct api_call *call)
 			json_array_append(p->deleted, json_object_get(o, "Name"));
 		json_decref(o);
 	}
-	if (store_of(call) && swarm_is_leader(call->engine->swarm))
-		swarm_write(call->engine->swarm, build_prune, on_pruned, p);
-	else
-		on_pruned(NULL, p);
+	if (store_of(call))
+		list_prunable(p, store_of(call));
+	prune_next(p);
+}
+
+static void prune(struct api_call *call)
+{
+	api_read_current(call, prune_current, false);
 }
 
 const struct api_route api_network_routes[] = {

@@ -3,11 +3,12 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "manager/swarm.h"
 
-/* Each resource adds its table here; those of the swarm's objects are the leader's to answer. */
+/* Each resource adds its table here; those of the swarm's objects want a current store. */
 static const struct {
 	const struct api_route *routes;
-	bool leader;
+	bool current;
 } tables[] = {
 	{api_system_routes, false},	  {api_image_routes, false},  {api_build_routes, false},
 	{api_container_routes, false},	  {api_log_routes, false},    {api_archive_routes, false},
@@ -138,14 +139,12 @@ void api_handle(struct http_req *req, void *arg)
 				other_method = true;
 				continue;
 			}
-			if (!tables[t].leader)
+			if (!tables[t].current)
 				r->fn(call);
-			else if (api_leader(call, NULL))
-				return;
-			else if (!strcmp(method, "GET"))
+			else if (!strcmp(method, "GET") || !swarm_is_leader(call->engine->swarm))
 				api_read_current(call, r->fn, true);
 			else
-				r->fn(call);
+				r->fn(call); /* a leader's change is refused when it leads no more */
 			return;
 		}
 	}

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* /services */
 #include <errno.h>
-#include <stdio.h>
-#include <strings.h>
 
-#include "api/check.h"
 #include "api/conv.h"
 #include "api/store_call.h"
+#include "manager/control.h"
 
 static const char *const list_filters[] = {"id", "label", "mode", "name", "runtime", NULL};
 
@@ -41,37 +39,14 @@ static bool matches(const struct filters *f, const Pb__Service *s)
 	return ok;
 }
 
-/* swarmkit controlapi/service.go: ListServiceStatuses */
 static json_t *status_json(struct store *store, const Pb__Service *s)
 {
-	uint64_t running = 0, desired = 0, completed = 0, iteration;
-	bool global = s->spec->mode_case == PB__SERVICE_SPEC__MODE_GLOBAL, job;
-	const Pb__Task *t;
+	Pb__ServiceStatus status = PB__SERVICE_STATUS__INIT;
 
-	job = s->spec->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED_JOB ||
-	      s->spec->mode_case == PB__SERVICE_SPEC__MODE_GLOBAL_JOB;
-	iteration = s->job_status && s->job_status->job_iteration
-			    ? s->job_status->job_iteration->index
-			    : 0;
-	if (s->spec->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED)
-		desired = s->spec->replicated->replicas;
-	for (struct store_iter i = store_tasks_of_service(store, s->id); (t = store_next(&i));) {
-		Pb__TaskState state = t->status ? t->status->state : PB__TASK_STATE__NEW;
-
-		if (job && (t->job_iteration ? t->job_iteration->index : 0) != iteration)
-			continue;
-		running += state == PB__TASK_STATE__RUNNING;
-		completed += job && state == PB__TASK_STATE__COMPLETE;
-		if (global)
-			desired += t->desired_state <= PB__TASK_STATE__RUNNING;
-		else if (s->spec->mode_case == PB__SERVICE_SPEC__MODE_GLOBAL_JOB)
-			desired += t->desired_state <= PB__TASK_STATE__COMPLETE &&
-				   state != PB__TASK_STATE__COMPLETE;
-	}
-	if (s->spec->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED_JOB)
-		desired = s->spec->replicated_job->max_concurrent;
-	return json_pack("{s:I, s:I, s:I}", "RunningTasks", (json_int_t)running, "DesiredTasks",
-			 (json_int_t)desired, "CompletedTasks", (json_int_t)completed);
+	control_service_status(store, s, &status);
+	return json_pack("{s:I, s:I, s:I}", "RunningTasks", (json_int_t)status.running_tasks,
+			 "DesiredTasks", (json_int_t)status.desired_tasks, "CompletedTasks",
+			 (json_int_t)status.completed_tasks);
 }
 
 static void list(struct api_call *call)
@@ -115,40 +90,9 @@ static void inspect(struct api_call *call)
 
 /* --- create --- */
 
-static bool is_job(const Pb__ServiceSpec *s)
+static json_t *created(const void *reply)
 {
-	return s->mode_case == PB__SERVICE_SPEC__MODE_REPLICATED_JOB ||
-	       s->mode_case == PB__SERVICE_SPEC__MODE_GLOBAL_JOB;
-}
-
-static int build_create(struct store_call *c, struct store_tx *tx, struct err *err)
-{
-	Pb__ServiceSpec *spec = c->spec;
-	struct store *store = store_tx_store(tx);
-	Pb__Service *s;
-	int rc = check_service_refs(store, spec, NULL, err);
-
-	if (rc)
-		return rc;
-	if (store_find_name(store, STORE_SERVICE, spec->annotations->name))
-		return rpc_exists(
-			err, "name conflicts with an existing object: service %s already exists",
-			spec->annotations->name);
-	s = pb_new(pb__service);
-	pb_set_str(&s->id, c->id);
-	s->spec = pb_clone(spec);
-	s->spec_version = pb_new(pb__version);
-	if (is_job(spec)) {
-		s->job_status = pb_new(pb__job_status);
-		s->job_status->job_iteration = pb_new(pb__version);
-		pb_set_timestamp(&s->job_status->last_execution, store_tx_now_ns(tx));
-	}
-	return store_tx_create(tx, s, err);
-}
-
-static json_t *created(struct store_call *c)
-{
-	return json_pack("{s:s, s:n}", "ID", c->id, "Warnings");
+	return json_pack("{s:s, s:n}", "ID", store_id(store_call_object(reply)), "Warnings");
 }
 
 /* The header as it came: base64 of JSON, which travels to the nodes with the spec. */
@@ -163,29 +107,20 @@ static void set_auth(Pb__ServiceSpec *spec, const char *auth)
 static void create_with(struct api_call *call, json_t *body)
 {
 	const char *auth = http_header(call->req, "X-Registry-Auth");
-	struct store_call c = {
-		.call = call, .build = build_create, .status = 201, .reply = created};
+	Pb__CreateServiceRequest *r = pb_new(pb__create_service_request);
 	struct err err = ERR_INIT;
-	Pb__ServiceSpec *spec = NULL;
-	int rc = 0;
+	int rc = api_need_body(body, &err);
 
-	if (!store_call_store(call))
-		return;
-	rc = api_need_body(body, &err);
 	if (!rc)
-		rc = conv_service_spec(body, call->version, &spec, &err);
-	if (!rc)
-		rc = check_service_spec(spec, &err);
+		rc = conv_service_spec(body, call->version, &r->spec, &err);
 	if (rc) {
-		pb_free(spec);
+		pb_free(r);
 		api_reply_err(call, &err);
 		return;
 	}
 	if (!str_empty(auth))
-		set_auth(spec, auth);
-	c.spec = spec;
-	id_new(swarm_rng(call->engine->swarm), c.id);
-	store_call_run(&c);
+		set_auth(r->spec, auth);
+	store_call_run(call, "CreateService", r, 201, created);
 }
 
 static void create(struct api_call *call)
@@ -209,129 +144,52 @@ static int keep_auth(const Pb__Service *old, Pb__ServiceSpec *spec, bool previou
 	return 0;
 }
 
-static int check_change(const Pb__Service *old, const Pb__ServiceSpec *spec, struct err *err)
+static json_t *updated(const void *reply)
 {
-	if (strcmp(spec->annotations->name, store_name(old)))
-		return err_set(err, -EOPNOTSUPP,
-			       "rpc error: code = Unimplemented desc = renaming services is not "
-			       "supported");
-	if (old->spec->mode_case != spec->mode_case)
-		return err_set(err, -EOPNOTSUPP,
-			       "rpc error: code = Unimplemented desc = service mode change is not "
-			       "allowed");
-	return 0;
-}
-
-static void swap_with_previous(Pb__Service *s, int64_t now_ns)
-{
-	Pb__ServiceSpec *spec = s->spec;
-	Pb__Version *version = s->spec_version;
-
-	s->spec = s->previous_spec;
-	s->spec_version = s->previous_spec_version;
-	s->previous_spec = spec;
-	s->previous_spec_version = version;
-	pb_free(s->update_status);
-	s->update_status = pb_new(pb__update_status);
-	s->update_status->state = PB__UPDATE_STATUS__UPDATE_STATE__ROLLBACK_STARTED;
-	pb_set_str(&s->update_status->message, "manually requested rollback");
-	pb_set_timestamp(&s->update_status->started_at, now_ns);
-}
-
-static void take_spec(Pb__Service *s, const Pb__ServiceSpec *spec)
-{
-	pb_free(s->previous_spec);
-	pb_free(s->previous_spec_version);
-	s->previous_spec = s->spec;
-	s->previous_spec_version = s->spec_version;
-	s->spec = pb_clone(spec);
-	/* not comparable with the service's own version, which the commit raises */
-	s->spec_version = pb_clone(s->meta->version);
-	pb_free(s->update_status);
-	s->update_status = NULL;
-}
-
-static int build_update(struct store_call *c, struct store_tx *tx, struct err *err)
-{
-	struct store *store = store_tx_store(tx);
-	const Pb__Service *old = store_service(store, c->id);
-	Pb__ServiceSpec *spec = c->spec;
-	Pb__Service *s;
-	int rc;
-
-	if (!old)
-		return err_set(err, -ENOENT, "service %s not found", c->id);
-	rc = store_call_check_version(c, old, err);
-	if (!rc && c->previous && !old->previous_spec)
-		rc = rpc_precondition(err, "service %s does not have a previous spec", c->id);
-	if (!rc && !c->previous)
-		rc = check_service_refs(store, spec, c->id, err);
-	if (!rc && !c->previous)
-		rc = check_change(old, spec, err);
-	if (!rc && !c->previous)
-		rc = keep_auth(old, spec, c->force, err);
-	if (!rc && c->previous) {
-		/* what the previous spec refers to may be gone */
-		_cleanup_pb_ Pb__ServiceSpec *was = pb_clone(old->previous_spec);
-
-		rc = check_service_refs(store, was, c->id, err);
-	}
-	if (rc)
-		return rc;
-	s = pb_clone(old);
-	if (c->previous)
-		swap_with_previous(s, store_tx_now_ns(tx));
-	else
-		take_spec(s, spec);
-	if (s->job_status) {
-		pb_need(&s->job_status->job_iteration, pb__version)->index++;
-		pb_set_timestamp(&s->job_status->last_execution, store_tx_now_ns(tx));
-	}
-	return store_tx_update(tx, s, err);
-}
-
-static json_t *updated(struct store_call *c)
-{
-	(void)c;
+	(void)reply;
 	return json_pack("{s:n}", "Warnings");
 }
 
-static void update_with(struct api_call *call, json_t *body)
+static int read_update(struct api_call *call, json_t *body, Pb__UpdateServiceRequest *r,
+		       struct err *err)
 {
 	const char *from = api_query(call, "registryAuthFrom"),
 		   *rollback = api_query(call, "rollback"),
 		   *auth = http_header(call->req, "X-Registry-Auth");
-	struct store_call c = {.call = call, .build = build_update, .reply = updated};
-	const Pb__Service *old = store_call_find(call, STORE_SERVICE);
-	Pb__ServiceSpec *spec = NULL;
-	struct err err = ERR_INIT;
-	int rc;
+	const Pb__Service *old = store_service(swarm_store(call->engine->swarm), r->id);
+	int rc = 0;
 
-	if (!old)
+	if (streq(rollback, "previous"))
+		r->rollback = PB__UPDATE_SERVICE_REQUEST__ROLLBACK__PREVIOUS;
+	else if (!str_empty(rollback) && strcmp(rollback, "none"))
+		rc = err_set(err, -EINVAL, "unrecognized rollback option %s", rollback);
+	if (!rc && !str_empty(from) && strcmp(from, "previous-spec") && strcmp(from, "spec"))
+		rc = err_set(err, -EINVAL, "unsupported registryAuthFrom value");
+	if (!rc)
+		rc = api_need_body(body, err);
+	if (!rc)
+		rc = conv_service_spec(body, call->version, &r->spec, err);
+	if (!rc && !str_empty(auth))
+		set_auth(r->spec, auth);
+	else if (!rc && !r->rollback)
+		rc = keep_auth(old, r->spec, streq(from, "previous-spec"), err);
+	return rc;
+}
+
+static void update_with(struct api_call *call, json_t *body)
+{
+	Pb__UpdateServiceRequest *r =
+		store_call_update(call, STORE_SERVICE, &pb__update_service_request__descriptor);
+	struct err err = ERR_INIT;
+
+	if (!r)
 		return;
-	strcpy(c.id, old->id);
-	c.previous = streq(rollback, "previous");
-	c.force = streq(from, "previous-spec");
-	rc = store_call_version(call, &c.version, &err);
-	if (!rc && !str_empty(rollback) && !c.previous && strcmp(rollback, "none"))
-		rc = err_set(&err, -EINVAL, "unrecognized rollback option %s", rollback);
-	if (!rc && !str_empty(from) && !c.force && strcmp(from, "spec"))
-		rc = err_set(&err, -EINVAL, "unsupported registryAuthFrom value");
-	if (!rc)
-		rc = api_need_body(body, &err);
-	if (!rc)
-		rc = conv_service_spec(body, call->version, &spec, &err);
-	if (!rc && !c.previous)
-		rc = check_service_spec(spec, &err);
-	if (rc) {
-		pb_free(spec);
+	if (read_update(call, body, r, &err)) {
+		pb_free(r);
 		api_reply_err(call, &err);
 		return;
 	}
-	if (!str_empty(auth))
-		set_auth(spec, auth);
-	c.spec = spec;
-	store_call_run(&c);
+	store_call_run(call, "UpdateService", r, 200, updated);
 }
 
 static void update(struct api_call *call)
@@ -339,24 +197,9 @@ static void update(struct api_call *call)
 	store_call_body(call, update_with);
 }
 
-/* --- remove --- */
-
-static int build_remove(struct store_call *c, struct store_tx *tx, struct err *err)
-{
-	if (!store_service(store_tx_store(tx), c->id))
-		return err_set(err, -ENOENT, "service %s not found", c->id);
-	return store_tx_remove(tx, STORE_SERVICE, c->id, err);
-}
-
 static void remove_service(struct api_call *call)
 {
-	struct store_call c = {.call = call, .build = build_remove};
-	const Pb__Service *s = store_call_find(call, STORE_SERVICE);
-
-	if (!s)
-		return;
-	strcpy(c.id, s->id);
-	store_call_run(&c);
+	store_call_remove(call, STORE_SERVICE, "RemoveService", false, 200);
 }
 
 const struct api_route api_service_routes[] = {

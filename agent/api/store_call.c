@@ -2,46 +2,12 @@
 #include "api/store_call.h"
 
 #include <errno.h>
-#include <stdio.h>
-
-static int rpc(struct err *err, int code, const char *name, const char *fmt, va_list ap)
-{
-	char text[900];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	return err_set(err, code, "rpc error: code = %s desc = %s", name, text);
-}
-
-#define RPC_ERROR(fn, code, name)                                                                  \
-	int fn(struct err *err, const char *fmt, ...)                                              \
-	{                                                                                          \
-		va_list ap;                                                                        \
-		int rc;                                                                            \
-                                                                                                   \
-		va_start(ap, fmt);                                                                 \
-		rc = rpc(err, code, name, fmt, ap);                                                \
-		va_end(ap);                                                                        \
-		return rc;                                                                         \
-	}
-
-RPC_ERROR(rpc_invalid, -EINVAL, "InvalidArgument")
-RPC_ERROR(rpc_precondition, -EINVAL, "FailedPrecondition")
-RPC_ERROR(rpc_exists, -EEXIST, "AlreadyExists")
-RPC_ERROR(rpc_denied, -EPERM, "PermissionDenied")
-
-int rpc_out_of_sequence(struct err *err)
-{
-	return err_set(err, -ESTALE, "rpc error: code = Unknown desc = update out of sequence");
-}
 
 struct store *store_call_store(struct api_call *call)
 {
 	struct err err = ERR_INIT;
-	struct store *s;
+	struct store *s = swarm_store_or_err(call->engine->swarm, &err);
 
-	if (api_leader(call, call->body))
-		return NULL;
-	s = swarm_store_or_err(call->engine->swarm, &err);
 	if (!s)
 		api_reply_err(call, &err);
 	return s;
@@ -64,52 +30,98 @@ const void *store_call_find(struct api_call *call, enum store_kind kind)
 	return obj;
 }
 
-int store_call_version(struct api_call *call, uint64_t *ret, struct err *err)
+int store_call_version(struct api_call *call, Pb__Version **ret, struct err *err)
 {
 	const char *v = api_query(call, "version");
+	uint64_t index;
 
-	if (str_empty(v) || parse_u64(v, 0, UINT64_MAX, ret))
+	if (str_empty(v) || parse_u64(v, 0, UINT64_MAX, &index))
 		return err_set(err, -EINVAL,
 			       "invalid swarm object version '%s': strconv.ParseUint: parsing "
 			       "\"%s\": invalid syntax",
 			       v ? v : "", v ? v : "");
+	pb_need(ret, pb__version)->index = index;
 	return 0;
 }
 
-int store_call_check_version(const struct store_call *c, const void *obj, struct err *err)
+/* Every Update…Request begins as this one. */
+void *store_call_update(struct api_call *call, enum store_kind kind,
+			const ProtobufCMessageDescriptor *desc)
 {
-	return store_version(obj) == c->version ? 0 : rpc_out_of_sequence(err);
+	const void *obj = store_call_find(call, kind);
+	Pb__UpdateServiceRequest *r;
+	struct err err = ERR_INIT;
+
+	if (!obj)
+		return NULL;
+	r = pb_new_desc(desc);
+	pb_set_str(&r->id, store_id(obj));
+	if (!store_call_version(call, &r->version, &err))
+		return r;
+	pb_free(r);
+	api_reply_err(call, &err);
+	return NULL;
 }
 
-static int build(struct store_tx *tx, void *arg, struct err *err)
+void store_call_remove(struct api_call *call, enum store_kind kind, const char *method, bool force,
+		       int status)
 {
-	struct store_call *c = arg;
+	const void *obj = store_call_find(call, kind);
+	Pb__ObjectRequest *r;
 
-	return c->build(c, tx, err);
+	if (!obj)
+		return;
+	r = pb_new(pb__object_request);
+	pb_set_str(&r->id, store_id(obj));
+	r->flag = force;
+	store_call_run(call, method, r, status, NULL);
 }
 
-static void done(const struct err *err, void *arg)
-{
-	struct store_call *c = arg;
+struct run {
+	struct api_call *call;
+	int status;
+	json_t *(*reply)(const void *reply);
+};
 
+/* Every reply with an object has it where this one has. */
+const void *store_call_object(const void *reply)
+{
+	return ((const Pb__ServiceReply *)reply)->service;
+}
+
+static bool lacks_object(const void *reply)
+{
+	const ProtobufCMessageDescriptor *d = ((const ProtobufCMessage *)reply)->descriptor;
+
+	return d->n_fields && !store_call_object(reply);
+}
+
+static void done(const struct err *err, const void *reply, void *arg)
+{
+	struct run *r = arg;
+	struct err bad = ERR_INIT;
+
+	if (!err && lacks_object(reply)) {
+		err_set(&bad, -EIO, "the leader's reply lacks the object");
+		err = &bad;
+	}
 	if (err)
-		api_reply_err(c->call, err);
-	else if (c->reply)
-		api_reply(c->call, c->status, c->reply(c));
-	else if (c->status == 201)
-		api_reply(c->call, 201, json_pack("{s:s}", "ID", c->id));
+		api_reply_err(r->call, err);
+	else if (r->reply)
+		api_reply(r->call, r->status, r->reply(reply));
+	else if (r->status == 201)
+		api_reply(r->call, 201,
+			  json_pack("{s:s}", "ID", store_id(store_call_object(reply))));
 	else
-		api_reply(c->call, c->status, NULL);
-	json_decref(c->warnings);
-	pb_free(c->spec);
-	free(c);
+		api_reply(r->call, r->status, NULL);
+	free(r);
 }
 
-void store_call_run(const struct store_call *c)
+void store_call_run(struct api_call *call, const char *method, void *request, int status,
+		    json_t *(*reply)(const void *reply))
 {
-	struct store_call *copy = xmemdup(c, sizeof(*c));
+	struct run *r = xmalloc(sizeof(*r));
 
-	if (!copy->status)
-		copy->status = 200;
-	swarm_write(c->call->engine->swarm, build, done, copy);
+	*r = (struct run){call, status, reply};
+	swarm_control(call->engine->swarm, method, request, done, r);
 }

@@ -7,7 +7,7 @@
 #include "api/conv.h"
 #include "api/store_call.h"
 #include "manager/ca.h"
-#include "manager/ca_server.h"
+#include "manager/check.h"
 
 enum { POOLS_MAX = 64, REMOTES_MAX = 64 };
 
@@ -117,7 +117,10 @@ static void init_with(struct api_call *call, json_t *body)
 		rc = bool_of(body, "AutoLockManagers", &opt.autolock_managers, &err);
 	if (!rc)
 		rc = conv_cluster_spec(json_member(body, "Spec"), NULL, &spec, &err);
+	if (!rc)
+		rc = check_cluster_spec(spec, &err);
 	if (rc) {
+		pb_free(spec);
 		api_reply_err(call, &err);
 		return;
 	}
@@ -243,90 +246,32 @@ static void unlock_key(struct api_call *call)
 	api_reply(call, 200, json_pack("{s:s}", "UnlockKey", text));
 }
 
-/* A key when managers are to be locked, none when not, another one when asked for. */
-static int update_unlock_key(Pb__Cluster *c, bool rotate, struct err *err)
-{
-	bool lock = c->spec->encryption_config && c->spec->encryption_config->auto_lock_managers;
-	Pb__EncryptionKey *have = NULL;
-	uint8_t key[32];
-	size_t kept = 0;
-
-	for (size_t i = 0; i < c->n_unlock_keys; i++) {
-		Pb__EncryptionKey *k = c->unlock_keys[i];
-
-		if (streq(k->subsystem, CA_MANAGER)) {
-			if (!lock) {
-				pb_free(k);
-				continue;
-			}
-			have = k;
-		}
-		c->unlock_keys[kept++] = k;
-	}
-	c->n_unlock_keys = kept;
-	if (!lock || (have && !rotate))
-		return 0;
-	if (ca_unlock_key_new(key, err))
-		return err->code;
-	if (!have) {
-		have = pb_new(pb__encryption_key);
-		pb_set_str(&have->subsystem, CA_MANAGER);
-		pb_append(&c->n_unlock_keys, &c->unlock_keys, have);
-	}
-	pb_set_bytes(&have->key, key, sizeof(key));
-	return 0;
-}
-
-static int build_update(struct store_call *c, struct store_tx *tx, struct err *err)
-{
-	const Pb__Cluster *old = store_cluster(store_tx_store(tx));
-	Pb__Cluster *new;
-	int rc;
-
-	if (!old)
-		return err_set(err, -ENOENT, "no such cluster: the swarm has not begun");
-	rc = store_call_check_version(c, old, err);
-	if (rc)
-		return rc;
-	new = pb_clone(old);
-	pb_free(new->spec);
-	new->spec = pb_clone(c->spec);
-	rc = update_unlock_key(new, c->rotate_unlock, err);
-	if (!rc && (c->rotate_worker || c->rotate_manager))
-		rc = ca_rotate_tokens(new, c->rotate_worker, c->rotate_manager, err);
-	if (!rc)
-		rc = ca_rotation_begin(new, err);
-	if (rc) {
-		pb_free(new);
-		return rc;
-	}
-	return store_tx_update(tx, new, err);
-}
-
 static void update_with(struct api_call *call, json_t *body)
 {
-	struct store_call c = {
-		.call = call,
-		.build = build_update,
-		.rotate_worker = api_query_bool(call, "rotateWorkerToken", false),
-		.rotate_manager = api_query_bool(call, "rotateManagerToken", false),
-		.rotate_unlock = api_query_bool(call, "rotateManagerUnlockKey", false),
-	};
 	const Pb__Cluster *old = cluster(call);
+	Pb__UpdateClusterRequest *r;
 	struct err err = ERR_INIT;
 	int rc;
 
 	if (!old)
 		return;
-	rc = store_call_version(call, &c.version, &err);
+	r = pb_new(pb__update_cluster_request);
+	pb_set_str(&r->id, old->id);
+	r->rotation = pb_new(pb__key_rotation);
+	r->rotation->worker_join_token = api_query_bool(call, "rotateWorkerToken", false);
+	r->rotation->manager_join_token = api_query_bool(call, "rotateManagerToken", false);
+	r->rotation->manager_unlock_key = api_query_bool(call, "rotateManagerUnlockKey", false);
+	rc = store_call_version(call, &r->version, &err);
 	if (!rc)
 		rc = api_need_body(body, &err);
 	if (!rc)
-		rc = conv_cluster_spec(body, old->spec, (Pb__ClusterSpec **)&c.spec, &err);
-	if (rc)
+		rc = conv_cluster_spec(body, old->spec, &r->spec, &err);
+	if (rc) {
+		pb_free(r);
 		api_reply_err(call, &err);
-	else
-		store_call_run(&c);
+		return;
+	}
+	store_call_run(call, "UpdateCluster", r, 200, NULL);
 }
 
 static void update(struct api_call *call)

@@ -13,9 +13,14 @@
 #include "wire/pb.h"
 
 #define SERVICE "/docker.swarmkit.v1.LogBroker/"
+#define SUBSCRIBE_LOGS "/docker.swarmkit.v1.Logs/SubscribeLogs"
+
+enum { UNSENT_MAX = 1 << 20 };
 
 struct logbroker {
 	struct leader_env env;
+	int (*leader)(struct grpc_channel **ret, void *arg);
+	void *leader_arg;
 	struct list_head listeners, subscriptions;
 	struct store_watch watch;
 	bool leads;
@@ -40,6 +45,7 @@ struct log_subscription {
 	struct list_head publishers;
 	struct buf missing; /* why records are missing */
 	struct timer timer; /* tells the end from the loop */
+	struct grpc_stream *remote; /* the leader serves it; none of the above is used then */
 	bool paused;
 };
 
@@ -212,16 +218,67 @@ static void on_store(const struct store_event *ev, void *arg)
 			ask(s, new->node_id);
 }
 
+/* --- those that another manager serves, who leads --- */
+
+static void on_remote(struct grpc_stream *stream, const void *message, void *arg)
+{
+	const Pb__SubscribeLogsMessage *msg = message;
+	struct log_subscription *s = arg;
+
+	(void)stream;
+	for (size_t i = 0; i < msg->n_messages; i++)
+		s->sub.record(msg->messages[i], s->sub.arg);
+}
+
+static void on_remote_closed(struct grpc_stream *stream, enum grpc_status status, const char *text,
+			     void *arg)
+{
+	struct log_subscription *s = arg;
+	struct log_subscriber sub = s->sub;
+	struct err err = ERR_INIT;
+
+	(void)stream;
+	if (status != GRPC_OK)
+		err_set(&err, -EIO, "%s", str_empty(text) ? grpc_status_name(status) : text);
+	free(s);
+	sub.end(err.code ? &err : NULL, sub.arg);
+}
+
+static const struct grpc_stream_ops remote_ops = {
+	.message = on_remote,
+	.closed = on_remote_closed,
+};
+
+static void subscribe_remote(struct log_subscription *s, struct grpc_channel *leader,
+			     const Pb__LogSelector *selector,
+			     const Pb__LogSubscriptionOptions *options)
+{
+	Pb__SubscribeLogsRequest r = PB__SUBSCRIBE_LOGS_REQUEST__INIT;
+
+	r.selector = (Pb__LogSelector *)selector;
+	r.options = (Pb__LogSubscriptionOptions *)options;
+	s->remote =
+		grpc_stream_open(leader, SUBSCRIBE_LOGS, &pb__subscribe_logs_message__descriptor,
+				 &remote_ops, s, 0, NULL);
+	grpc_stream_send(s->remote, &r);
+	grpc_stream_end(s->remote);
+}
+
 struct log_subscription *logbroker_subscribe(struct logbroker *b, const Pb__LogSelector *selector,
 					     const Pb__LogSubscriptionOptions *options,
 					     const struct log_subscriber *subscriber)
 {
 	struct log_subscription *s = xcalloc(1, sizeof(*s));
+	struct grpc_channel *leader = NULL;
 	char id[ID_SIZE];
 
-	id_new(b->env.rng, id);
 	s->broker = b;
 	s->sub = *subscriber;
+	if (!b->leads && !b->leader(&leader, b->leader_arg) && leader) {
+		subscribe_remote(s, leader, selector, options);
+		return s;
+	}
+	id_new(b->env.rng, id);
 	s->msg = pb_new(pb__subscription_message);
 	pb_set_str(&s->msg->id, id);
 	s->msg->selector = pb_clone(selector);
@@ -243,6 +300,11 @@ struct log_subscription *logbroker_subscribe(struct logbroker *b, const Pb__LogS
 
 void logbroker_unsubscribe(struct log_subscription *s)
 {
+	if (s->remote) {
+		grpc_stream_cancel(s->remote);
+		free(s);
+		return;
+	}
 	close_nodes(s);
 	release(s);
 }
@@ -254,6 +316,10 @@ void logbroker_pause(struct log_subscription *s, bool pause)
 	if (s->paused == pause)
 		return;
 	s->paused = pause;
+	if (s->remote) {
+		grpc_stream_pause(s->remote, pause);
+		return;
+	}
 	list_for_each (p, &s->publishers, node)
 		grpc_call_pause(p->call, pause);
 }
@@ -383,7 +449,81 @@ static void publish(struct grpc_call *call, const void *request, void *arg)
 		node_done(p->sub, p->node_id, NULL);
 }
 
+/* --- subscribers at other managers --- */
+
+struct remote_subscriber {
+	struct grpc_call *call;
+	struct log_subscription *sub;
+};
+
+static void on_record(const Pb__LogMessage *record, void *arg)
+{
+	Pb__SubscribeLogsMessage msg = PB__SUBSCRIBE_LOGS_MESSAGE__INIT;
+	struct remote_subscriber *r = arg;
+
+	msg.n_messages = 1;
+	msg.messages = (Pb__LogMessage **)&record;
+	grpc_send(r->call, &msg);
+	if (grpc_call_unsent(r->call) > UNSENT_MAX)
+		logbroker_pause(r->sub, true);
+}
+
+static void on_end(const struct err *err, void *arg)
+{
+	struct remote_subscriber *r = arg;
+
+	if (err)
+		grpc_fail(r->call, err);
+	else
+		grpc_finish(r->call, GRPC_OK, NULL);
+	free(r);
+}
+
+static void on_subscriber_drained(struct grpc_call *call, void *arg)
+{
+	struct remote_subscriber *r = arg;
+
+	(void)call;
+	logbroker_pause(r->sub, false);
+}
+
+static void on_subscriber_gone(struct grpc_call *call, void *arg)
+{
+	struct remote_subscriber *r = arg;
+
+	logbroker_unsubscribe(r->sub);
+	free(r);
+	grpc_finish(call, GRPC_CANCELLED, NULL);
+}
+
+static void subscribe(struct grpc_call *call, const void *request, void *arg)
+{
+	const Pb__SubscribeLogsRequest *msg = request;
+	const Pb__LogSelector *sel = msg->selector;
+	struct log_subscriber sub = {.record = on_record, .end = on_end};
+	struct remote_subscriber *r;
+
+	if (!sel || !(sel->n_service_ids + sel->n_node_ids + sel->n_task_ids)) {
+		grpc_finish(call, GRPC_INVALID_ARGUMENT, "log selector must not be empty");
+		return;
+	}
+	r = xcalloc(1, sizeof(*r));
+	r->call = call;
+	sub.arg = r;
+	r->sub = logbroker_subscribe(arg, sel, msg->options, &sub);
+	grpc_call_on_close(call, on_subscriber_gone, r);
+	grpc_call_on_drain(call, on_subscriber_drained, r);
+}
+
 static const struct grpc_method methods[] = {
+	{
+		.path = SUBSCRIBE_LOGS,
+		.kind = GRPC_SERVER_STREAM,
+		.request = &pb__subscribe_logs_request__descriptor,
+		.roles = GRPC_MANAGER,
+		.to_leader = true,
+		.fn = subscribe,
+	},
 	{
 		.path = SERVICE "ListenSubscriptions",
 		.kind = GRPC_SERVER_STREAM,
@@ -402,11 +542,14 @@ static const struct grpc_method methods[] = {
 	},
 };
 
-struct logbroker *logbroker_new(const struct leader_env *env)
+struct logbroker *logbroker_new(const struct leader_env *env,
+				int (*leader)(struct grpc_channel **ret, void *arg), void *arg)
 {
 	struct logbroker *b = xcalloc(1, sizeof(*b));
 
 	b->env = *env;
+	b->leader = leader;
+	b->leader_arg = arg;
 	list_init(&b->listeners);
 	list_init(&b->subscriptions);
 	list_init(&b->watch.node);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The service LogBroker: logs of services travel from the nodes that run their tasks to who asks at
- * the leader. A node listens for subscriptions (ListenSubscriptions) and answers each with a stream
- * of records (PublishLogs). Loop thread only.
+ * The services LogBroker and Logs: logs of services travel from the nodes that run their tasks to who
+ * asks at the leader. A node listens for subscriptions (ListenSubscriptions) and answers each with a
+ * stream of records (PublishLogs). A manager that follows subscribes at the leader (SubscribeLogs).
+ * Loop thread only.
  * Source: SWARM-WIRE §2 "Logs"; swarmkit manager/logbroker/{broker,subscription}.go.
  */
 #pragma once
@@ -10,11 +11,13 @@
 #include "manager/leader_env.h"
 #include "wire/logbroker.pb-c.h"
 
+struct grpc_channel;
 struct logbroker;
 struct log_subscription;
 
-/* Adds the service to env->server. */
-struct logbroker *logbroker_new(const struct leader_env *env);
+/* Adds the services to env->server. leader(…, arg): as grpc_server_options.leader. */
+struct logbroker *logbroker_new(const struct leader_env *env,
+				int (*leader)(struct grpc_channel **ret, void *arg), void *arg);
 /* Before the grpc_server. Ends all subscriptions. NULL is fine. */
 void logbroker_free(struct logbroker *b);
 /* With the leadership: without it, subscriptions end with an error. */

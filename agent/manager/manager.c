@@ -11,13 +11,13 @@
 #include "manager/ca.h"
 #include "manager/ca_server.h"
 #include "manager/components.h"
+#include "manager/control.h"
 #include "manager/dispatcher.h"
 #include "manager/logbroker.h"
 #include "manager/object_events.h"
 #include "manager/raft_rpc.h"
 #include "manager/raftd.h"
 #include "manager/roles.h"
-#include "manager/tunnel.h"
 #include "manager/writer.h"
 #include "rpc/grpc.h"
 #include "rpc/tls.h"
@@ -35,8 +35,8 @@ struct manager {
 	struct raft_rpc *raft_rpc;
 	struct ca_server *ca;
 	struct dispatcher *dispatcher;
-	struct tunnel_server *tunnel;
 	struct logbroker *logs;
+	struct control *control;
 	struct object_events *object_events;
 	struct roles *roles; /* while it leads */
 	struct store_watch watch;
@@ -198,7 +198,7 @@ static void on_removed(void *arg)
 	m->opt.on_removed(m->opt.arg);
 }
 
-/* --- the leader, for calls and connections that are its --- */
+/* --- the leader, for calls that are its --- */
 
 static int leader_channel(struct grpc_channel **ret, void *arg)
 {
@@ -227,37 +227,11 @@ static int leader_channel(struct grpc_channel **ret, void *arg)
 	return 0;
 }
 
-int manager_leader_connect(struct manager *m, int *ret_fd, struct err *err)
-{
-	struct grpc_channel *ch;
-
-	if (leader_channel(&ch, m) || !ch)
-		return err_set(err, -EHOSTUNREACH,
-			       "The swarm does not have a leader. It's possible that too few "
-			       "managers are online. Make "
-			       "sure more than half of the managers are online.");
-	return tunnel_connect(m->opt.loop, ch, ret_fd, err);
-}
-
 static bool is_blacklisted(const char *node_id, void *arg)
 {
 	struct manager *m = arg;
 
 	return ca_blacklisted(m->store, node_id);
-}
-
-static bool leads_now(void *arg)
-{
-	struct manager *m = arg;
-
-	return m->leads;
-}
-
-static void serve_tunnel(int fd, void *arg)
-{
-	struct manager *m = arg;
-
-	m->opt.serve(fd, m->opt.arg);
 }
 
 /* --- changes of the store that concern this manager --- */
@@ -285,6 +259,11 @@ static void write_store(void *writer, swarm_build build, swarm_done done, void *
 	writer_write(writer, build, done, arg);
 }
 
+static bool member(const char *node_id, struct swarm_member *ret, void *arg)
+{
+	return manager_member(arg, node_id, ret);
+}
+
 static int make_services(struct manager *m, struct err *err)
 {
 	struct grpc_server_options opt = {
@@ -304,14 +283,15 @@ static int make_services(struct manager *m, struct err *err)
 		.write = write_store,
 		.writer = m->writer,
 	};
+	struct control_manager control = {leader_channel, member, m};
 	int fd;
 
 	m->grpc = grpc_server_new(&opt);
 	env.server = m->grpc;
 	m->ca = ca_server_new(&env);
 	m->dispatcher = dispatcher_new(&env);
-	m->logs = logbroker_new(&env);
-	m->tunnel = tunnel_server_new(m->opt.loop, m->grpc, leads_now, serve_tunnel, m);
+	m->logs = logbroker_new(&env, leader_channel, m);
+	m->control = control_new(&env, &control);
 	fd = address_listen(m->opt.listen_addr, err);
 	if (fd < 0)
 		return fd;
@@ -479,12 +459,12 @@ void manager_close(struct manager *m)
 	raft_rpc_free(m->raft_rpc);
 	raftd_free(m->raftd);
 	object_events_free(m->object_events);
-	tunnel_server_free(m->tunnel);
 	logbroker_free(m->logs);
 	dispatcher_free(m->dispatcher);
 	ca_server_free(m->ca);
 	grpc_server_free(m->grpc);
 	grpc_channel_free(m->to_leader);
+	control_free(m->control);
 	writer_free(m->writer);
 	store_free(m->store);
 	tls_put(m->tls);
@@ -506,6 +486,11 @@ void manager_barrier(struct manager *m, void (*done)(int rc, void *arg), void *a
 struct logbroker *manager_logbroker(struct manager *m)
 {
 	return m->logs;
+}
+
+struct control *manager_control(struct manager *m)
+{
+	return m->control;
 }
 
 struct writer *manager_writer(struct manager *m)

@@ -31,8 +31,6 @@ struct manager_options {
 	void (*on_removed)(void *arg);
 	/* The cluster object is new or has changed; borrowed. */
 	void (*on_cluster)(const Pb__Cluster *cluster, void *arg);
-	/* A connection of another manager to the leader's API; owns fd. */
-	void (*serve)(int fd, void *arg);
 	void *arg;
 };
 
@@ -59,13 +57,13 @@ struct writer *manager_writer(struct manager *m);
 /* raftd_barrier() of its raft. */
 void manager_barrier(struct manager *m, void (*done)(int rc, void *arg), void *arg);
 struct logbroker *manager_logbroker(struct manager *m);
+struct control *manager_control(struct manager *m);
 bool manager_leads(const struct manager *m);
 /* Leads, or follows a leader that it hears of. */
 bool manager_has_leader(const struct manager *m);
-/* See swarm_member(), swarm_raft_status(), swarm_leader_connect(). */
+/* See swarm_member(), swarm_raft_status(). */
 bool manager_member(struct manager *m, const char *node_id, struct swarm_member *ret);
 json_t *manager_raft_status(struct manager *m);
-int manager_leader_connect(struct manager *m, int *ret_fd, struct err *err);
 /* The dead or living members, for a decision on quorum: how many are reachable if node_id goes. */
 void manager_quorum(struct manager *m, const char *without_node_id, size_t *ret_members,
 		    size_t *ret_reachable);

@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "loop/loop.h"
+#include "manager/control.h"
 #include "manager/swarm_impl.h"
+#include "wire/pb.h"
 
 static const char *const state_names[] = {"inactive", "pending", "active", "error", "locked"};
 
@@ -128,18 +130,31 @@ struct store *swarm_store_or_err(struct swarm *s, struct err *err)
 	return NULL;
 }
 
-void swarm_write(struct swarm *s, swarm_build build, swarm_done done, void *arg)
+struct no_control {
+	control_done done;
+	void *arg;
+};
+
+static void on_no_control(const struct err *err, void *arg)
 {
-	if (s->manager) {
-		writer_write(manager_writer(s->manager), build, done, arg);
-		return;
-	}
-	swarm_answer_later(s, done, arg, -EUNATCH, "This node is not a swarm manager.");
+	struct no_control *n = arg;
+
+	n->done(err, NULL, n->arg);
+	free(n);
 }
 
-struct rng *swarm_rng(struct swarm *s)
+void swarm_control(struct swarm *s, const char *method, void *request, control_done done, void *arg)
 {
-	return s->opt.rng;
+	struct no_control *n;
+
+	if (s->manager) {
+		control_call(manager_control(s->manager), method, request, done, arg);
+		return;
+	}
+	pb_free(request);
+	n = xmalloc(sizeof(*n));
+	*n = (struct no_control){done, arg};
+	swarm_answer_later(s, on_no_control, n, -EUNATCH, "This node is not a swarm manager.");
 }
 
 bool swarm_member(struct swarm *s, const char *node_id, struct swarm_member *ret)
@@ -150,19 +165,6 @@ bool swarm_member(struct swarm *s, const char *node_id, struct swarm_member *ret
 json_t *swarm_raft_status(struct swarm *s)
 {
 	return s->manager ? manager_raft_status(s->manager) : NULL;
-}
-
-int swarm_leader_connect(struct swarm *s, int *ret_fd, struct err *err)
-{
-	if (!s->manager)
-		return err_set(err, -EIO, "%s", swarm_no_leader);
-	return manager_leader_connect(s->manager, ret_fd, err);
-}
-
-void swarm_serve_leader(struct swarm *s, void (*fn)(int fd, void *arg), void *arg)
-{
-	s->serve = fn;
-	s->serve_arg = arg;
 }
 
 struct later {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * This node's part in a swarm: none, worker or manager. Everything swarm-related that the API
- * does goes through here: membership (init, leave), the replicated store (read it, write it).
+ * does goes through here: membership (init, leave), the replicated store (read it, change it).
  *
  * All calls are made on the loop's thread; callbacks come from the loop, never from inside the
  * call. Strings are borrowed for the call unless said otherwise.
@@ -132,14 +132,18 @@ struct store *swarm_store(struct swarm *swarm);
 struct store *swarm_store_or_err(struct swarm *swarm, struct err *err);
 
 /*
- * Change the store: build(tx, arg, &err) stages changes once it is this writer's turn, reading
+ * A change of the store: build(tx, arg, &err) stages it once it is this writer's turn, reading
  * through the transaction; if it returns negative its changes are dropped and done gets the
  * error. done(NULL) comes when the changes are durable on a quorum and applied. Writers queue;
  * those that wait for one fsync share the next raft entry. done may be NULL.
  */
 typedef int (*swarm_build)(struct store_tx *tx, void *arg, struct err *err);
-void swarm_write(struct swarm *swarm, swarm_build build, swarm_done done, void *arg);
 
+/* control_call() of this manager; -EUNATCH on a node that is none. See manager/control.h. */
+void swarm_control(struct swarm *swarm, const char *method, void *request,
+		   void (*done)(const struct err *err, const void *reply, void *arg), void *arg);
+/* "The swarm does not have a leader. …" */
+extern const char swarm_no_leader[];
 /* Whether this manager leads now: its store is the current one. */
 bool swarm_is_leader(const struct swarm *swarm);
 /*
@@ -154,15 +158,6 @@ struct swarm_member {
 bool swarm_member(struct swarm *swarm, const char *node_id, struct swarm_member *ret);
 /* {"raft_id", "term", "commit", "applied", "leader", "members": []} of this member; NULL: no manager. */
 json_t *swarm_raft_status(struct swarm *swarm);
-/*
- * A connection to the API of the leader, for a manager that does not lead: one end of a socket
- * pair whose bytes go over the managers' mutual TLS to the leader's HTTP server. -EHOSTUNREACH
- * "The swarm does not have a leader…". The caller owns *ret_fd.
- */
-int swarm_leader_connect(struct swarm *swarm, int *ret_fd, struct err *err);
-/* Connections that swarm_leader_connect() made on other managers arrive at fn, which owns fd. */
-void swarm_serve_leader(struct swarm *swarm, void (*fn)(int fd, void *arg), void *arg);
-
 /*
  * Have a network of the swarm on this node for a plain container (node/attach.h). -ENOENT when this
  * node is part of no swarm. swarm_detach() gives it back before the container ends.
@@ -181,6 +176,3 @@ void swarm_barrier(struct swarm *swarm, swarm_done done, void *arg);
 /* The broker of services' logs; NULL on a node that is no active manager. */
 struct logbroker;
 struct logbroker *swarm_logbroker(struct swarm *swarm);
-
-/* A generator of identifiers for builders; not for secrets. */
-struct rng *swarm_rng(struct swarm *swarm);

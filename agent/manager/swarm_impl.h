@@ -52,9 +52,6 @@ struct swarm {
 	bool registered; /* with a dispatcher, since swarm_node_start() */
 	uint32_t vxlan_port; /* 0: not told yet */
 
-	void (*serve)(int fd, void *arg);
-	void *serve_arg;
-
 	/* an init, join or unlock that waits for this node to be ready */
 	swarm_done waiting;
 	void *waiting_arg;
@@ -63,7 +60,7 @@ struct swarm {
 	bool leaving;
 };
 
-extern const char swarm_no_leader[], swarm_exists[];
+extern const char swarm_exists[];
 
 /* Call done(err) from the loop; code 0: well. done NULL: nothing. */
 void swarm_answer_later(struct swarm *s, swarm_done done, void *arg, int code, const char *fmt, ...)

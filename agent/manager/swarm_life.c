@@ -239,16 +239,6 @@ static void on_cluster(const Pb__Cluster *cluster, void *arg)
 		log_info("successfully rotated KEK");
 }
 
-static void serve(int fd, void *arg)
-{
-	struct swarm *s = arg;
-
-	if (s->serve)
-		s->serve(fd, s->serve_arg);
-	else
-		close(fd);
-}
-
 struct manager_options swarm_manager_options(struct swarm *s)
 {
 	return (struct manager_options){
@@ -265,7 +255,6 @@ struct manager_options swarm_manager_options(struct swarm *s)
 		.on_leader = on_leader,
 		.on_removed = on_removed,
 		.on_cluster = on_cluster,
-		.serve = serve,
 		.arg = s,
 	};
 }

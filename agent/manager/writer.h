@@ -22,7 +22,7 @@ void writer_start(struct writer *w, struct raftd *raftd, const struct component_
 /* Leadership is lost, or the swarm is left: waiting requests fail, components close. */
 void writer_stop(struct writer *w);
 bool writer_leads(const struct writer *w);
-/* Queue a change; see swarm_write(). */
+/* Queue a change; see swarm_build. */
 void writer_write(struct writer *w, swarm_build build, swarm_done done, void *arg);
 /*
  * A committed entry, from raftd. Returns true when it is the writer's own (it is in the store

@@ -11,12 +11,13 @@ static const char system_prefix[] = "com.docker.swarm.";
 
 char *container_name(const Pb__Task *t)
 {
+	const char *service = t->service_annotations ? t->service_annotations->name : "";
+
 	if (t->annotations && !str_empty(t->annotations->name))
 		return xstrdup(t->annotations->name);
 	if (t->slot)
-		return xasprintf("%s.%llu.%s", t->service_annotations->name,
-				 (unsigned long long)t->slot, t->id);
-	return xasprintf("%s.%s.%s", t->service_annotations->name, t->node_id, t->id);
+		return xasprintf("%s.%llu.%s", service, (unsigned long long)t->slot, t->id);
+	return xasprintf("%s.%s.%s", service, t->node_id, t->id);
 }
 
 int container_stop_timeout(const Pb__Task *t)

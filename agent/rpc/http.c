@@ -312,13 +312,6 @@ static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sock
 	serve(listener->server, fd, listener->tls);
 }
 
-void http_server_accept(struct http_server *server, int fd)
-{
-	evutil_make_socket_nonblocking(fd);
-	evutil_make_socket_closeonexec(fd);
-	serve(server, fd, NULL);
-}
-
 struct http_server *http_server_new(struct loop *loop, http_handler handler, void *arg)
 {
 	struct http_server *server = xcalloc(1, sizeof(*server));

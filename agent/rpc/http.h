@@ -31,8 +31,6 @@ void http_server_free(struct http_server *server);
  * life.
  */
 int http_server_listen(struct http_server *server, int fd, struct ssl_ctx_st *tls, struct err *err);
-/* Serve one connection that is there already; fd is taken over. */
-void http_server_accept(struct http_server *server, int fd);
 
 /* The request. Strings live as long as it does. */
 const char *http_method(const struct http_req *req);
@@ -103,9 +101,3 @@ void http_on_close(struct http_req *req, void (*fn)(struct http_req *req, void *
 struct bufferevent *http_hijack(struct http_req *req, const char *type);
 /* Close the writing side once all is sent; reading goes on. */
 void http_hijack_shutdown(struct bufferevent *bev);
-/*
- * Hand the request on to another HTTP server at the other end of fd (taken over), and its reply to
- * the client. Ends the request; the connection is closed after the reply. body: what
- * the caller has read of the body, whole; NULL when nothing was read yet.
- */
-void http_relay(struct http_req *req, int fd, const char *body, size_t len);

@@ -112,7 +112,7 @@ uint64_t store_version(const void *obj)
 		_o->spec ? _o->spec->annotations : NULL;                                           \
 	})
 
-static const Pb__Annotations *annotations_of(const void *obj)
+const Pb__Annotations *store_annotations(const void *obj)
 {
 	switch (store_kind_of(obj)) {
 	case STORE_NODE:
@@ -142,7 +142,7 @@ static const Pb__Annotations *annotations_of(const void *obj)
 
 const char *store_name(const void *obj)
 {
-	const Pb__Annotations *a = annotations_of(obj);
+	const Pb__Annotations *a = store_annotations(obj);
 
 	return a ? a->name : "";
 }

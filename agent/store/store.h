@@ -67,6 +67,8 @@ size_t store_count(const struct store *s, enum store_kind kind);
 const char *store_id(const void *obj);
 const char *store_name(const void *obj);
 const Pb__Meta *store_meta(const void *obj);
+/* What names and labels an object of any kind; may be NULL. */
+const Pb__Annotations *store_annotations(const void *obj);
 enum store_kind store_kind_of(const void *obj);
 /* The index of meta.version. */
 uint64_t store_version(const void *obj);

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "api/api.h"
-#include "api/check.h"
+#include "manager/check.h"
 #include "api/conv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,8 +28,10 @@ static void specs(json_t *v)
 		check_network_spec(network, NULL);
 		pb_free(network);
 	}
-	if (!conv_cluster_spec(v, NULL, &cluster, NULL))
+	if (!conv_cluster_spec(v, NULL, &cluster, NULL)) {
+		check_cluster_spec(cluster, NULL);
 		pb_free(cluster);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

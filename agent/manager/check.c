@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/check.h"
+#include "manager/check.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
-#include "api/store_call.h"
 #include "core/map.h"
 #include "image/reference.h"
+#include "manager/ca.h"
 #include "node/template.h"
+#include "rpc/grpc.h"
 #include "sched/constraint.h"
+#include "wire/pb.h"
 
-enum { DNS_LABEL_MAX = 63, FILE_NAME_MAX = 64, NANO_CPUS_MIN = 1000000, MEMORY_MIN = 4 << 20 };
+enum {
+	DNS_LABEL_MAX = 63,
+	FILE_NAME_MAX = 64,
+	NANO_CPUS_MIN = 1000000,
+	MEMORY_MIN = 4 << 20,
+	SECRET_MAX = 500 * 1024,
+	CONFIG_MAX = 1000 * 1024,
+};
 
 static bool alnum(char c)
 {
@@ -34,22 +43,24 @@ static bool name_valid(const char *s, const char *more)
 int check_dns_name(const Pb__Annotations *a, struct err *err)
 {
 	if (!a || str_empty(a->name))
-		return rpc_invalid(err, "meta: name must be provided");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "meta: name must be provided");
 	if (!name_valid(a->name, "-_"))
-		return rpc_invalid(err, "name must be valid as a DNS name component");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"name must be valid as a DNS name component");
 	if (strlen(a->name) > DNS_LABEL_MAX)
-		return rpc_invalid(err, "name must be 63 characters or fewer");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "name must be 63 characters or fewer");
 	return 0;
 }
 
 int check_file_name(const Pb__Annotations *a, struct err *err)
 {
 	if (!a || str_empty(a->name))
-		return rpc_invalid(err, "name must be provided");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "name must be provided");
 	if (strlen(a->name) > FILE_NAME_MAX || !name_valid(a->name, "-_."))
-		return rpc_invalid(err, "invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, "
-					"and the start and end "
-					"character must be [a-zA-Z0-9]");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, "
+				"and the start and end "
+				"character must be [a-zA-Z0-9]");
 	return 0;
 }
 
@@ -60,27 +71,29 @@ static int check_resources(const Pb__Resources *r, struct err *err)
 	if (!r)
 		return 0;
 	if (r->nano_cpus && r->nano_cpus < NANO_CPUS_MIN)
-		return rpc_invalid(err, "invalid cpu value %g: Must be at least %g",
-				   (double)r->nano_cpus / 1e9, NANO_CPUS_MIN / 1e9);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid cpu value %g: Must be at least %g",
+				(double)r->nano_cpus / 1e9, NANO_CPUS_MIN / 1e9);
 	if (r->memory_bytes && r->memory_bytes < MEMORY_MIN)
-		return rpc_invalid(err, "invalid memory value %lld: Must be at least 4MiB",
-				   (long long)r->memory_bytes);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid memory value %lld: Must be at least 4MiB",
+				(long long)r->memory_bytes);
 	for (size_t i = 0; i < r->n_generic; i++) {
 		const Pb__GenericResource *g = r->generic[i];
 
 		if (g->resource_case == PB__GENERIC_RESOURCE__RESOURCE_NAMED)
-			return rpc_invalid(err,
-					   "invalid argument: task %s must be discrete, not named",
-					   g->named->kind);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"invalid argument: task %s must be discrete, not named",
+					g->named->kind);
 		if (g->resource_case != PB__GENERIC_RESOURCE__RESOURCE_DISCRETE ||
 		    str_empty(g->discrete->kind))
-			return rpc_invalid(
-				err,
+			return grpc_err(
+				err, GRPC_INVALID_ARGUMENT,
 				"invalid generic resource: a kind and a value must be provided");
 		if (g->discrete->value < 0)
-			return rpc_invalid(err,
-					   "invalid generic resource %s: value cannot be negative",
-					   g->discrete->kind);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"invalid generic resource %s: value cannot be negative",
+					g->discrete->kind);
 	}
 	return 0;
 }
@@ -88,9 +101,11 @@ static int check_resources(const Pb__Resources *r, struct err *err)
 static int check_restart(const Pb__RestartPolicy *r, struct err *err)
 {
 	if (r && pb_duration_ns(r->delay) < 0)
-		return rpc_invalid(err, "TaskSpec: restart-delay cannot be negative");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"TaskSpec: restart-delay cannot be negative");
 	if (r && pb_duration_ns(r->window) < 0)
-		return rpc_invalid(err, "TaskSpec: restart-window cannot be negative");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"TaskSpec: restart-window cannot be negative");
 	return 0;
 }
 
@@ -105,14 +120,15 @@ static int check_placement(const Pb__Placement *p, struct err *err)
 	rc = constraints_parse(p->constraints, p->n_constraints, &c, &why);
 	constraints_done(&c);
 	if (rc)
-		return rpc_invalid(err, "%s", why.msg);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "%s", why.msg);
 	for (size_t i = 0; i < p->n_preferences; i++) {
 		const Pb__PlacementPreference *f = p->preferences[i];
 
 		if (f->preference_case != PB__PLACEMENT_PREFERENCE__PREFERENCE_SPREAD ||
 		    str_empty(f->spread->spread_descriptor))
-			return rpc_invalid(
-				err, "TaskSpec: a placement preference needs a spread descriptor");
+			return grpc_err(
+				err, GRPC_INVALID_ARGUMENT,
+				"TaskSpec: a placement preference needs a spread descriptor");
 	}
 	return 0;
 }
@@ -125,37 +141,41 @@ static bool templated(const char *s)
 static int check_mount(const Pb__Mount *m, struct err *err)
 {
 	if (str_empty(m->target))
-		return rpc_invalid(err, "invalid mount target, must not be empty");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid mount target, must not be empty");
 	if (m->target[0] != '/' && !templated(m->target))
-		return rpc_invalid(err, "invalid mount target, must be an absolute path: %s",
-				   m->target);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid mount target, must be an absolute path: %s", m->target);
 	switch (m->type) {
 	case PB__MOUNT__TYPE__BIND:
 		if (m->source[0] != '/' && !templated(m->source))
-			return rpc_invalid(
-				err, "invalid bind mount source, must be an absolute path: %s",
-				m->source);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"invalid bind mount source, must be an absolute path: %s",
+					m->source);
 		break;
 	case PB__MOUNT__TYPE__VOLUME:
 		if (m->source[0] == '/')
-			return rpc_invalid(
-				err,
+			return grpc_err(
+				err, GRPC_INVALID_ARGUMENT,
 				"invalid volume mount source, must not be an absolute path: %s",
 				m->source);
 		break;
 	case PB__MOUNT__TYPE__TMPFS:
 		if (!str_empty(m->source))
-			return rpc_invalid(err, "invalid tmpfs source, source must be empty");
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"invalid tmpfs source, source must be empty");
 		if (m->tmpfs_options && m->tmpfs_options->size_bytes < 0)
-			return rpc_invalid(err, "invalid tmpfs size, must not be negative: %lld",
-					   (long long)m->tmpfs_options->size_bytes);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"invalid tmpfs size, must not be negative: %lld",
+					(long long)m->tmpfs_options->size_bytes);
 		break;
 	case PB__MOUNT__TYPE__CLUSTER:
-		return rpc_invalid(err, "invalid mount type: volumes of the cluster need a CSI "
-					"plugin, which is not supported");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid mount type: volumes of the cluster need a CSI "
+				"plugin, which is not supported");
 	default:
-		return rpc_invalid(err,
-				   "invalid mount type: named pipes are not supported on linux");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid mount type: named pipes are not supported on linux");
 	}
 	return 0;
 }
@@ -176,13 +196,13 @@ static int check_health(const Pb__HealthConfig *h, struct err *err)
 		int64_t ns = pb_duration_ns(times[i].d);
 
 		if (ns && ns < 1000000)
-			return rpc_invalid(
-				err, "ContainerSpec: %s in HealthConfig cannot be less than 1ms",
-				times[i].name);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"ContainerSpec: %s in HealthConfig cannot be less than 1ms",
+					times[i].name);
 	}
 	if (h && h->retries < 0)
-		return rpc_invalid(err,
-				   "ContainerSpec: Retries in HealthConfig cannot be negative");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"ContainerSpec: Retries in HealthConfig cannot be negative");
 	return 0;
 }
 
@@ -198,14 +218,14 @@ static int check_target(struct map *seen, const char *what, const char *name,
 	const char *other;
 
 	if (!target_name_valid(file->name))
-		return rpc_invalid(err,
-				   "malformed file %s reference, invalid target file name provided",
-				   what);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"malformed file %s reference, invalid target file name provided",
+				what);
 	other = map_get(seen, file->name);
 	if (other)
-		return rpc_invalid(err,
-				   "%s references '%s' and '%s' have a conflicting target: '%s'",
-				   what, other, name, file->name);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"%s references '%s' and '%s' have a conflicting target: '%s'", what,
+				other, name, file->name);
 	map_put(seen, file->name, (void *)name);
 	return 0;
 }
@@ -219,9 +239,10 @@ static int check_secret_refs(const Pb__ContainerSpec *c, struct err *err)
 		const Pb__SecretReference *r = c->secrets[i];
 
 		if (str_empty(r->secret_id) || str_empty(r->secret_name))
-			rc = rpc_invalid(err, "malformed secret reference");
+			rc = grpc_err(err, GRPC_INVALID_ARGUMENT, "malformed secret reference");
 		else if (r->target_case != PB__SECRET_REFERENCE__TARGET_FILE)
-			rc = rpc_invalid(err, "malformed secret reference, no target provided");
+			rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+				      "malformed secret reference, no target provided");
 		else
 			rc = check_target(&seen, "secret", r->secret_name, r->file, err);
 	}
@@ -238,9 +259,10 @@ static int check_config_refs(const Pb__ContainerSpec *c, struct err *err)
 		const Pb__ConfigReference *r = c->configs[i];
 
 		if (str_empty(r->config_id) || str_empty(r->config_name))
-			rc = rpc_invalid(err, "malformed config reference");
+			rc = grpc_err(err, GRPC_INVALID_ARGUMENT, "malformed config reference");
 		else if (!r->target_case)
-			rc = rpc_invalid(err, "malformed config reference, no target provided");
+			rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+				      "malformed config reference, no target provided");
 		else if (r->target_case == PB__CONFIG_REFERENCE__TARGET_FILE)
 			rc = check_target(&seen, "config", r->config_name, r->file, err);
 	}
@@ -267,7 +289,7 @@ static int check_template(const char *text, struct err *err)
 
 	if (str_empty(text) || !templated(text) || !template_expand(&ctx, text, &out, &why))
 		return 0;
-	return rpc_invalid(err, "%s", why.msg);
+	return grpc_err(err, GRPC_INVALID_ARGUMENT, "%s", why.msg);
 }
 
 static int check_templates(const Pb__ContainerSpec *c, struct err *err)
@@ -291,26 +313,31 @@ static int check_container(const Pb__ContainerSpec *c, struct err *err)
 	int rc = 0;
 
 	if (str_empty(c->image))
-		return rpc_invalid(err, "ContainerSpec: image reference must be provided");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"ContainerSpec: image reference must be provided");
 	if (reference_parse(c->image, &r, NULL))
-		return rpc_invalid(err, "ContainerSpec: \"%.200s\" is not a valid repository/tag",
-				   c->image);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"ContainerSpec: \"%.200s\" is not a valid repository/tag",
+				c->image);
 	for (size_t i = 0; !rc && i < c->n_mounts; i++) {
 		rc = check_mount(c->mounts[i], err);
 		if (!rc && map_put(&targets, c->mounts[i]->target, (void *)c))
-			rc = rpc_invalid(err, "ContainerSpec: duplicate mount point: %s",
-					 c->mounts[i]->target);
+			rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+				      "ContainerSpec: duplicate mount point: %s",
+				      c->mounts[i]->target);
 	}
 	map_done(&targets);
 	for (size_t i = 0; !rc && i < c->n_env; i++)
 		if (c->env[i][0] == '=' || !c->env[i][0])
-			rc = rpc_invalid(err, "ContainerSpec: invalid environment variable: %s",
-					 c->env[i]);
+			rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+				      "ContainerSpec: invalid environment variable: %s", c->env[i]);
 	if (!rc && pb_duration_ns(c->stop_grace_period) < 0)
-		rc = rpc_invalid(err, "ContainerSpec: StopGracePeriod cannot be negative");
+		rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+			      "ContainerSpec: StopGracePeriod cannot be negative");
 	if (!rc && c->pids_limit < -1)
-		rc = rpc_invalid(err, "ContainerSpec: invalid limit of pids: %lld",
-				 (long long)c->pids_limit);
+		rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+			      "ContainerSpec: invalid limit of pids: %lld",
+			      (long long)c->pids_limit);
 	if (!rc)
 		rc = check_health(c->healthcheck, err);
 	if (!rc)
@@ -327,7 +354,7 @@ static int check_task(const Pb__TaskSpec *t, struct err *err)
 	int rc = 0;
 
 	if (!t || !t->runtime_case)
-		return rpc_invalid(err, "TaskSpec: missing runtime");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "TaskSpec: missing runtime");
 	if (t->resources)
 		rc = check_resources(t->resources->limits, err);
 	if (!rc && t->resources)
@@ -335,16 +362,17 @@ static int check_task(const Pb__TaskSpec *t, struct err *err)
 	if (!rc && t->resources && t->resources->memory_swappiness &&
 	    (t->resources->memory_swappiness->value < -1 ||
 	     t->resources->memory_swappiness->value > 100))
-		rc = rpc_invalid(err,
-				 "invalid memory swappiness %lld: must be between 0 and 100, or -1",
-				 (long long)t->resources->memory_swappiness->value);
+		rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+			      "invalid memory swappiness %lld: must be between 0 and 100, or -1",
+			      (long long)t->resources->memory_swappiness->value);
 	if (!rc)
 		rc = check_restart(t->restart, err);
 	if (!rc)
 		rc = check_placement(t->placement, err);
-	if (!rc && t->runtime_case == PB__TASK_SPEC__RUNTIME_CONTAINER)
-		rc = check_container(t->container, err);
-	return rc;
+	if (rc || t->runtime_case == PB__TASK_SPEC__RUNTIME_CONTAINER)
+		return rc ? rc : check_container(t->container, err);
+	return grpc_err(err, GRPC_UNIMPLEMENTED,
+			"TaskSpec: services of plugins and of attachments are not supported");
 }
 
 /* --- the service around it --- */
@@ -354,12 +382,14 @@ static int check_update(const Pb__UpdateConfig *u, struct err *err)
 	if (!u)
 		return 0;
 	if (pb_duration_ns(u->delay) < 0)
-		return rpc_invalid(err, "TaskSpec: update-delay cannot be negative");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"TaskSpec: update-delay cannot be negative");
 	if (pb_duration_ns(u->monitor) < 0)
-		return rpc_invalid(err, "TaskSpec: update-monitor cannot be negative");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"TaskSpec: update-monitor cannot be negative");
 	if (!(u->max_failure_ratio >= 0 && u->max_failure_ratio <= 1))
-		return rpc_invalid(
-			err,
+		return grpc_err(
+			err, GRPC_INVALID_ARGUMENT,
 			"TaskSpec: update-maxfailureratio cannot be less than 0 or bigger than 1");
 	return 0;
 }
@@ -371,23 +401,24 @@ static int check_endpoint(const Pb__EndpointSpec *e, struct err *err)
 
 		if (e->mode == PB__ENDPOINT_SPEC__RESOLUTION_MODE__DNSRR &&
 		    p->publish_mode == PB__PORT_CONFIG__PUBLISH_MODE__INGRESS)
-			return rpc_invalid(err, "EndpointSpec: port published with ingress mode "
-						"can't be used with dnsrr mode");
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"EndpointSpec: port published with ingress mode "
+					"can't be used with dnsrr mode");
 		if (p->target_port < 1 || p->target_port > UINT16_MAX)
-			return rpc_invalid(
-				err,
+			return grpc_err(
+				err, GRPC_INVALID_ARGUMENT,
 				"EndpointSpec: invalid target port %u: must be between 1 and 65535",
 				p->target_port);
 		if (p->published_port > UINT16_MAX)
-			return rpc_invalid(err,
-					   "EndpointSpec: invalid published port %u: must be "
-					   "between 1 and 65535",
-					   p->published_port);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"EndpointSpec: invalid published port %u: must be "
+					"between 1 and 65535",
+					p->published_port);
 		for (size_t k = 0; p->published_port && k < i; k++)
 			if (e->ports[k]->published_port == p->published_port &&
 			    e->ports[k]->protocol == p->protocol)
-				return rpc_invalid(
-					err, "EndpointSpec: duplicate published ports provided");
+				return grpc_err(err, GRPC_INVALID_ARGUMENT,
+						"EndpointSpec: duplicate published ports provided");
 	}
 	return 0;
 }
@@ -401,15 +432,16 @@ static int check_mode(const Pb__ServiceSpec *s, struct err *err)
 	case PB__SERVICE_SPEC__MODE_REPLICATED_JOB:
 	case PB__SERVICE_SPEC__MODE_GLOBAL_JOB:
 		if (s->update)
-			return rpc_invalid(err,
-					   "update config is not allowed for job-mode services");
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"update config is not allowed for job-mode services");
 		if (s->task->restart &&
 		    s->task->restart->condition == PB__RESTART_POLICY__RESTART_CONDITION__ANY)
-			return rpc_invalid(err, "restart condition of a job-mode service must be "
-						"none or on-failure");
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"restart condition of a job-mode service must be "
+					"none or on-failure");
 		return 0;
 	default:
-		return rpc_invalid(err, "Unrecognized service mode");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "Unrecognized service mode");
 	}
 }
 
@@ -455,10 +487,10 @@ static int check_port(struct store *store, const Pb__PortConfig *p, const char *
 			continue;
 		if ((spec && port_of(spec->ports, spec->n_ports, p)) ||
 		    (s->endpoint && port_of(s->endpoint->ports, s->endpoint->n_ports, p)))
-			return rpc_invalid(err,
-					   "port '%u' is already in use by service '%s' (%s) as an "
-					   "ingress port",
-					   p->published_port, store_name(s), s->id);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"port '%u' is already in use by service '%s' (%s) as an "
+					"ingress port",
+					p->published_port, store_name(s), s->id);
 	}
 	return 0;
 }
@@ -486,14 +518,14 @@ static int check_existence(struct store *store, const Pb__ContainerSpec *c, stru
 		if (!store_secret(store, c->secrets[i]->secret_id))
 			buf_printf(&missing, "%s%s", n++ ? ", " : "", c->secrets[i]->secret_name);
 	if (n)
-		return rpc_invalid(err, "secret%s not found: %.400s", n > 1 ? "s" : "",
-				   missing.data);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "secret%s not found: %.400s",
+				n > 1 ? "s" : "", missing.data);
 	for (size_t i = 0; i < c->n_configs; i++)
 		if (!store_config(store, c->configs[i]->config_id))
 			buf_printf(&missing, "%s%s", n++ ? ", " : "", c->configs[i]->config_name);
 	if (n)
-		return rpc_invalid(err, "config%s not found: %.400s", n > 1 ? "s" : "",
-				   missing.data);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "config%s not found: %.400s",
+				n > 1 ? "s" : "", missing.data);
 	return 0;
 }
 
@@ -508,15 +540,16 @@ static int resolve_networks(struct store *store, Pb__NetworkAttachmentConfig **n
 		if (rc)
 			return rc;
 		if (net->spec && net->spec->ingress)
-			return rpc_invalid(err,
-					   "Service cannot be explicitly attached to the ingress "
-					   "network \"%s\"",
-					   store_name(net));
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"Service cannot be explicitly attached to the ingress "
+					"network \"%s\"",
+					store_name(net));
 		pb_set_str(&nets[i]->target, net->id);
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(nets[k]->target, net->id))
-				return rpc_invalid(err, "network %s is given more than once",
-						   store_name(net));
+				return grpc_err(err, GRPC_INVALID_ARGUMENT,
+						"network %s is given more than once",
+						store_name(net));
 	}
 	return 0;
 }
@@ -567,27 +600,39 @@ static int check_ipam(const Pb__IPAMConfig *c, struct err *err)
 	unsigned int bits, range;
 
 	if (str_empty(c->subnet))
-		return rpc_invalid(err, "ipam configuration: subnet must be provided");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"ipam configuration: subnet must be provided");
 	if (parse_cidr(c->subnet, &family, net, &bits))
-		return rpc_invalid(err, "ipam configuration: invalid subnet %s", c->subnet);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "ipam configuration: invalid subnet %s",
+				c->subnet);
 	if (!str_empty(c->range)) {
 		if (parse_cidr(c->range, &other, addr, &range))
-			return rpc_invalid(err, "ipam configuration: invalid range %s", c->range);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"ipam configuration: invalid range %s", c->range);
 		if (other != family || range < bits || !contains(net, bits, addr))
-			return rpc_invalid(
-				err, "ipam configuration: subnet %s does not contain range %s",
-				c->subnet, c->range);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"ipam configuration: subnet %s does not contain range %s",
+					c->subnet, c->range);
 	}
 	if (!str_empty(c->gateway)) {
 		if (inet_pton(family, c->gateway, addr) != 1)
-			return rpc_invalid(err, "ipam configuration: invalid gateway %s",
-					   c->gateway);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"ipam configuration: invalid gateway %s", c->gateway);
 		if (!contains(net, bits, addr))
-			return rpc_invalid(
-				err, "ipam configuration: subnet %s does not contain gateway %s",
-				c->subnet, c->gateway);
+			return grpc_err(err, GRPC_INVALID_ARGUMENT,
+					"ipam configuration: subnet %s does not contain gateway %s",
+					c->subnet, c->gateway);
 	}
 	return 0;
+}
+
+static const char predefined_label[] = "com.docker.swarm.predefined";
+
+bool check_network_predefined(const Pb__Network *n)
+{
+	const Pb__Annotations *a = store_annotations(n);
+
+	return a && pb_label(a->labels, a->n_labels, predefined_label);
 }
 
 int check_network_spec(const Pb__NetworkSpec *s, struct err *err)
@@ -596,28 +641,27 @@ int check_network_spec(const Pb__NetworkSpec *s, struct err *err)
 	int rc;
 
 	if (s->ingress && !str_empty(driver) && strcmp(driver, "overlay"))
-		return err_set(err, -EOPNOTSUPP,
-			       "rpc error: code = Unimplemented desc = only overlay driver is "
-			       "currently supported for "
-			       "ingress network");
+		return grpc_err(err, GRPC_UNIMPLEMENTED,
+				"only overlay driver is currently supported for ingress network");
 	if (s->attachable && s->ingress)
-		return rpc_invalid(err, "ingress network cannot be attachable");
+		return grpc_err(err, GRPC_INVALID_ARGUMENT, "ingress network cannot be attachable");
 	rc = check_dns_name(s->annotations, err);
 	if (rc)
 		return rc;
-	if (pb_label(s->annotations->labels, s->annotations->n_labels,
-		     "com.docker.swarm.predefined"))
-		return rpc_denied(err, "label com.docker.swarm.predefined is for internally "
-				       "created predefined networks and "
-				       "cannot be applied by users");
+	if (pb_label(s->annotations->labels, s->annotations->n_labels, predefined_label))
+		return grpc_err(err, GRPC_PERMISSION_DENIED,
+				"label com.docker.swarm.predefined is for internally "
+				"created predefined networks and "
+				"cannot be applied by users");
 	if (!str_empty(driver) && strcmp(driver, "overlay"))
-		return rpc_invalid(
-			err, "driver %s of a network of the swarm is not supported: use overlay",
-			driver);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"driver %s of a network of the swarm is not supported: use overlay",
+				driver);
 	if (s->ipam && s->ipam->driver && !str_empty(s->ipam->driver->name) &&
 	    strcmp(s->ipam->driver->name, "default"))
-		return rpc_invalid(err, "invalid IPAM driver %s: only default is supported",
-				   s->ipam->driver->name);
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"invalid IPAM driver %s: only default is supported",
+				s->ipam->driver->name);
 	for (size_t i = 0; s->ipam && i < s->ipam->n_configs; i++) {
 		rc = check_ipam(s->ipam->configs[i], err);
 		if (rc)
@@ -669,6 +713,38 @@ const void *check_network_user(struct store *store, const Pb__Network *n)
 	return NULL;
 }
 
+/* --- secrets and configs --- */
+
+static int check_file(const Pb__Annotations *a, const Pb__Driver *templating,
+		      const ProtobufCBinaryData *data, const char *what, size_t max,
+		      struct err *err)
+{
+	int rc = check_file_name(a, err);
+
+	if (!rc && templating && strcmp(templating->name, "golang"))
+		rc = grpc_err(err, GRPC_INVALID_ARGUMENT, "unknown template driver: \"%s\"",
+			      templating->name);
+	if (!rc && (!data->len || data->len >= max))
+		rc = grpc_err(err, GRPC_INVALID_ARGUMENT,
+			      "%s data must be larger than 0 and less than %zu bytes", what, max);
+	return rc;
+}
+
+int check_secret_spec(const Pb__SecretSpec *s, struct err *err)
+{
+	if (s->driver)
+		return grpc_err(err, GRPC_UNIMPLEMENTED,
+				"secret drivers are plugins, which are not supported");
+	return check_file(s->annotations, s->templating, &s->data, "secret", SECRET_MAX, err);
+}
+
+int check_config_spec(const Pb__ConfigSpec *s, struct err *err)
+{
+	return check_file(s->annotations, s->templating, &s->data, "config", CONFIG_MAX, err);
+}
+
+/* --- who uses them --- */
+
 static const Pb__ContainerSpec *container_of_service(const Pb__Service *s)
 {
 	const Pb__TaskSpec *t = s->spec ? s->spec->task : NULL;
@@ -702,4 +778,34 @@ const Pb__Service *check_config_user(struct store *store, const char *id)
 				return s;
 	}
 	return NULL;
+}
+
+/* --- the cluster --- */
+
+int check_cluster_spec(const Pb__ClusterSpec *s, struct err *err)
+{
+	int64_t expiry = pb_duration_ns(s->ca_config->node_cert_expiry);
+
+	if (expiry < CA_NODE_EXPIRY_MIN_NS)
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"minimum certificate expiry time is: 1h0m0s");
+	if (pb_duration_ns(s->dispatcher->heartbeat_period) < 0)
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"heartbeat time period cannot be a negative duration");
+	if (s->raft->election_tick && s->raft->heartbeat_tick &&
+	    s->raft->election_tick <= s->raft->heartbeat_tick)
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"ElectionTick must be greater than HeartbeatTick");
+	if (strcmp(s->annotations->name, "default"))
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"modification of cluster name is not allowed");
+	if (s->ca_config->signing_ca_key.len && !s->ca_config->signing_ca_cert.len)
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"rotating the CA key needs a certificate beside it");
+	if (s->ca_config->n_external_cas)
+		return grpc_err(
+			err, GRPC_UNIMPLEMENTED,
+			"external certificate authorities are not supported: certificates are "
+			"signed by the managers");
+	return 0;
 }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Secrets and configs. Source: swarmkit manager/controlapi/{secret,config}.go. */
+#include "manager/control_impl.h"
+
+/* --- create --- */
+
+static int check_secret(void *request, struct err *err)
+{
+	Pb__CreateSecretRequest *r = request;
+
+	return r->spec ? check_secret_spec(r->spec, err) : control_no_argument(err);
+}
+
+static int check_config(void *request, struct err *err)
+{
+	Pb__CreateConfigRequest *r = request;
+
+	return r->spec ? check_config_spec(r->spec, err) : control_no_argument(err);
+}
+
+/* Stage a secret or config under a new ID, which obj has as its own. */
+static int create(struct control_job *job, struct store_tx *tx, void *obj, char **obj_id,
+		  struct err *err)
+{
+	const char *name = store_name(obj);
+	char id[ID_SIZE];
+	int rc;
+
+	if (store_find_name(store_tx_store(tx), job->method->kind, name)) {
+		rc = grpc_err(err, GRPC_ALREADY_EXISTS, "%s %s already exists",
+			      store_kind_name(job->method->kind), name);
+		pb_free(obj);
+		return rc;
+	}
+	id_new(job->control->env.rng, id);
+	pb_set_str(obj_id, id);
+	rc = store_tx_create(tx, obj, err);
+	if (!rc)
+		control_show(job, id);
+	return rc;
+}
+
+static int create_secret(struct control_job *job, struct store_tx *tx, struct err *err)
+{
+	Pb__Secret *s = pb_new(pb__secret);
+
+	s->spec = pb_clone(((Pb__CreateSecretRequest *)job->request)->spec);
+	return create(job, tx, s, &s->id, err);
+}
+
+static int create_config(struct control_job *job, struct store_tx *tx, struct err *err)
+{
+	Pb__Config *c = pb_new(pb__config);
+
+	c->spec = pb_clone(((Pb__CreateConfigRequest *)job->request)->spec);
+	return create(job, tx, c, &c->id, err);
+}
+
+/* --- update: only labels may change --- */
+
+/* One without data, as clients are shown it, is the same. */
+static bool same(const ProtobufCBinaryData *new, const ProtobufCBinaryData *old)
+{
+	return !new->len || (new->len == old->len && !memcmp(new->data, old->data, new->len));
+}
+
+static int replace_labels(struct control_job *job, Pb__Annotations **field,
+			  const Pb__Annotations *new, bool same_data, struct err *err)
+{
+	Pb__Annotations *old = pb_need(field, pb__annotations);
+
+	if (!same_data || (new && !str_empty(new->name) && strcmp(new->name, old->name)))
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"only updates to Labels are allowed for a %s",
+				store_kind_name(job->method->kind));
+	*field = new ? pb_clone(new) : pb_new(pb__annotations);
+	pb_set_str(&(*field)->name, old->name);
+	pb_free(old);
+	return 0;
+}
+
+static int check_update_secret(void *request, struct err *err)
+{
+	return ((Pb__UpdateSecretRequest *)request)->spec ? 0 : control_no_argument(err);
+}
+
+static int check_update_config(void *request, struct err *err)
+{
+	return ((Pb__UpdateConfigRequest *)request)->spec ? 0 : control_no_argument(err);
+}
+
+static int update_secret(struct control_job *job, struct store_tx *tx, struct err *err)
+{
+	const Pb__UpdateSecretRequest *r = job->request;
+	const Pb__Secret *old;
+	Pb__Secret *s;
+	int rc = control_find_version(job, r->id, r->version, (const void **)&old, err);
+
+	if (rc)
+		return rc;
+	s = pb_clone(old);
+	pb_need(&s->spec, pb__secret_spec);
+	rc = replace_labels(job, &s->spec->annotations, r->spec->annotations,
+			    same(&r->spec->data, &s->spec->data), err);
+	if (rc) {
+		pb_free(s);
+		return rc;
+	}
+	rc = store_tx_update(tx, s, err);
+	if (!rc)
+		control_show(job, r->id);
+	return rc;
+}
+
+static int update_config(struct control_job *job, struct store_tx *tx, struct err *err)
+{
+	const Pb__UpdateConfigRequest *r = job->request;
+	const Pb__Config *old;
+	Pb__Config *c;
+	int rc = control_find_version(job, r->id, r->version, (const void **)&old, err);
+
+	if (rc)
+		return rc;
+	c = pb_clone(old);
+	pb_need(&c->spec, pb__config_spec);
+	rc = replace_labels(job, &c->spec->annotations, r->spec->annotations,
+			    same(&r->spec->data, &c->spec->data), err);
+	if (rc) {
+		pb_free(c);
+		return rc;
+	}
+	rc = store_tx_update(tx, c, err);
+	if (!rc)
+		control_show(job, r->id);
+	return rc;
+}
+
+/* --- remove --- */
+
+static int remove_file(struct control_job *job, struct store_tx *tx, struct err *err)
+{
+	const Pb__ObjectRequest *r = job->request;
+	struct store *s = store_tx_store(tx);
+	enum store_kind kind = job->method->kind;
+	const Pb__Service *user;
+	const void *obj;
+	int rc = control_find(job, r->id, &obj, err);
+
+	if (rc)
+		return rc;
+	user = kind == STORE_SECRET ? check_secret_user(s, r->id) : check_config_user(s, r->id);
+	if (user)
+		return grpc_err(err, GRPC_INVALID_ARGUMENT,
+				"%s '%s' is in use by the following service: %s",
+				store_kind_name(kind), store_name(obj), store_name(user));
+	return store_tx_remove(tx, kind, r->id, err);
+}
+
+const struct control_method control_file_methods[] = {
+	{CONTROL_PATH("CreateSecret"), &pb__create_secret_request__descriptor,
+	 &pb__secret_reply__descriptor, STORE_SECRET, check_secret, NULL, create_secret},
+	{CONTROL_PATH("UpdateSecret"), &pb__update_secret_request__descriptor,
+	 &pb__secret_reply__descriptor, STORE_SECRET, check_update_secret, NULL, update_secret},
+	{CONTROL_PATH("RemoveSecret"), &pb__object_request__descriptor, &pb__nothing__descriptor,
+	 STORE_SECRET, NULL, NULL, remove_file},
+	{CONTROL_PATH("CreateConfig"), &pb__create_config_request__descriptor,
+	 &pb__config_reply__descriptor, STORE_CONFIG, check_config, NULL, create_config},
+	{CONTROL_PATH("UpdateConfig"), &pb__update_config_request__descriptor,
+	 &pb__config_reply__descriptor, STORE_CONFIG, check_update_config, NULL, update_config},
+	{CONTROL_PATH("RemoveConfig"), &pb__object_request__descriptor, &pb__nothing__descriptor,
+	 STORE_CONFIG, NULL, NULL, remove_file},
+	{0},
+};
