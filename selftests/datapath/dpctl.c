@@ -68,11 +68,14 @@ static uint64_t number(const char *s)
 	return n;
 }
 
+/* one more than are allowed, so that it is the datapath that refuses */
+#define BACKENDS (DP_BACKENDS_MAX + 1)
+
 static size_t parse_backends(char **w, struct dp_backend *b)
 {
 	size_t n = 0;
 
-	for (; *w && n < DP_BACKENDS_MAX; w++) {
+	for (; *w && n < BACKENDS; w++) {
 		char *weight = strchr(*w, '/'), *drain = weight ? strchr(weight + 1, '/') : NULL;
 
 		if (drain)
@@ -114,7 +117,7 @@ static int set_endpoint(struct dp *dp, char **w, struct err *err)
 
 static int set_service(struct dp *dp, char **w, struct err *err)
 {
-	static struct dp_backend b[DP_BACKENDS_MAX];
+	static struct dp_backend b[BACKENDS];
 	struct dp_service s = {.backends = b};
 
 	if (starts_with(w[0], "vip")) {
@@ -281,7 +284,7 @@ int main(int argc, char **argv)
 	if (dp_open(&opt, &dp, &err))
 		die("open", &err);
 	while (fgets(line, sizeof(line), stdin)) {
-		char *w[DP_BACKENDS_MAX + 8] = {NULL}, *save = NULL;
+		char *w[BACKENDS + 16] = {NULL}, *save = NULL;
 		size_t n = 0;
 
 		for (char *t = strtok_r(line, " \t\n", &save); t && n < ARRAY_SIZE(w) - 8;

@@ -22,13 +22,6 @@ skip() {
 	echo "ok $n - $1 # SKIP $2"
 }
 
-# What the kernel has said since it was asked last, if it is bad; all of it is kept.
-log_is_clean() {
-	local log
-	log=$(dmesg -c)
-	printf '%s\n' "$log" >> "$VM_OUT/kernel.log"
-	! printf '%s\n' "$log" | complaints
-}
 caches() { awk '$1 ~ /swarm|^sw_/ {print $1, $2}' /proc/slabinfo; }
 no_caches() { caches | grep . && return 1 || true; }
 loaded() { grep -q '^swarm ' /proc/modules; }
@@ -59,6 +52,7 @@ part_netlink() {
 	bash selftests/kmod/netlink.sh
 	bash selftests/kmod/backends.sh
 }
+part_stress() { bash selftests/kmod/stress.sh; }
 part_fuzz() { bash selftests/kmod/fuzz.sh "$FUZZ_S"; }
 part_unload() {
 	if loaded; then check "unloads" rmmod swarm; fi

@@ -5,3 +5,10 @@
 complaints() {
 	grep -A25 -E 'WARNING|BUG|Oops|KASAN|[Ll]eak|suspicious RCU|possible .*deadlock|general protection|refcount_t|unregister_netdevice: waiting|still has objects|self-tests failed|stall|page allocation failure'
 }
+# What the kernel has said since it was asked last, if it is bad; all of it is kept in VM_OUT.
+log_is_clean() {
+	local log
+	log=$(dmesg -c)
+	printf '%s\n' "$log" >> "$VM_OUT/kernel.log"
+	! printf '%s\n' "$log" | complaints
+}

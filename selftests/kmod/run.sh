@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The module, in one virtual machine with Debian's kernel: loaded with its self-tests, the
-# conformance body on it and on BPF with the same results, netlink and fuzz, unloaded, and nothing
-# in the kernel's log. For scripts/check --vm.
+# conformance body on it and on BPF with the same results, netlink, stress and fuzz, unloaded, and
+# nothing in the kernel's log. For scripts/check --vm.
 #   FUZZ_S=20   seconds of fuzzing
-#   PARTS="…"   only these of: load body_kmod body_bpf netlink fuzz unload
+#   PARTS="…"   only these of: load body_kmod body_bpf netlink stress fuzz unload
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=$(mktemp -d /var/tmp/swarm-kmod.XXXXXX)
@@ -33,7 +33,7 @@ rc=$?
 scripts/vm -t 600 -o "$out" env SLOW="${SLOW:-4}" FUZZ_S="${FUZZ_S:-20}" \
 	DPCTL="$PWD/$dp/dpctl" TALK="$PWD/$dp/talk" KO="$PWD/build/kmod/swarm.ko" \
 	KO_DEBUG="$PWD/build/debug/kmod/swarm.ko" \
-	bash selftests/kmod/lib_guest.sh ${PARTS:-load body_kmod body_bpf netlink fuzz unload} > "$out/said" 2>&1
+	bash selftests/kmod/lib_guest.sh ${PARTS:-load body_kmod body_bpf netlink stress fuzz unload} > "$out/said" 2>&1
 rc=$?
 
 # The results of a part, its name in front.
