@@ -184,40 +184,30 @@ static int print_differences(json_t *reply)
 	return 0;
 }
 
-struct listening {
-	bool drop, flow;
-};
-
 static void on_event(json_t *event, void *arg)
 {
-	const char *kind = json_string_value(json_object_get(event, "event"));
-	struct listening *l = arg;
-
-	printf("%s: %s\n", kind, json_string_value(json_object_get(event, "text")));
+	(void)arg;
+	printf("%s: %s\n", json_string_value(json_object_get(event, "event")),
+	       json_string_value(json_object_get(event, "text")));
 	fflush(stdout);
-	l->drop |= streq(kind, "drop");
-	l->flow |= streq(kind, "flow");
 }
 
+/* Until it is killed. */
 static int listen_to(struct dp *dp, struct err *err)
 {
-	struct listening have = {false, false};
-	struct dp_listener l = {.fn = on_event, .arg = &have};
-	time_t end = time(NULL) + 10;
+	struct dp_listener l = {.fn = on_event};
 	int rc = dp_listen(dp, &l, err);
 
 	if (rc)
 		return rc;
 	puts("listening");
 	fflush(stdout);
-	while (!(have.drop && have.flow) && time(NULL) < end) {
+	for (;;) {
 		struct pollfd p = {.fd = dp_events_fd(dp), .events = POLLIN};
 
-		if (poll(&p, 1, 1000) > 0)
+		if (poll(&p, 1, -1) > 0)
 			dp_events_read(dp);
 	}
-	dp_unlisten(dp, &l);
-	return 0;
 }
 
 static int run(struct dp *dp, char **w, size_t n, struct err *err)

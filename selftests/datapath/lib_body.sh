@@ -326,15 +326,21 @@ peer 10.77.0.99 is there, and nobody wants it"
 	check "and mended" equals "${changed//$'\n'/$': mended\n'}: mended" verify n1 mend
 	check "nothing differs after that" equals "" verify n1
 	check "and TCP between nodes" equals "c 10.0.1.11" ask a 10.0.1.13 80
-	dp n1 listen > "$LAB/heard" &
+	local listener
+	echo listen > "$LAB/listen"
+	# no in_ns: it is dpctl itself that is ended
+	nsenter -t "$(lab_pid n1)" -n -m -u -- "$DPCTL" "$KIND" "$LAB/n1" "$(node_ip n1)" $direct \
+		< "$LAB/listen" > "$LAB/heard" &
+	listener=$!
+	disown $listener
 	wait_for 10 grep -q listening "$LAB/heard"
 	ask a 10.0.1.2 80 > /dev/null
 	in_ns a ip addr add 10.0.1.50/24 dev eth0
 	in_ns a ping -c1 -W1 -I 10.0.1.50 10.0.1.12 > /dev/null
 	in_ns a ip addr del 10.0.1.50/24 dev eth0
-	wait $!
-	check "a flow is told" heard "flow: vip: tcp 10.0.1.11:P to 10.0.1.2:80 becomes 10.0.1.11:P to 10.0.1.1[23]:80"
-	check "a drop is told" heard "drop: source address is not the endpoint's, on link h-a, [0-9]* bytes.*"
+	check "a flow is told" wait_for 10 heard "flow: vip: tcp 10.0.1.11:P to 10.0.1.2:80 becomes 10.0.1.11:P to 10.0.1.1[23]:80"
+	check "a drop is told" wait_for 10 heard "drop: source address is not the endpoint's, on link h-a, [0-9]* bytes.*"
+	kill $listener
 }
 verify() { # NODE [mend]
 	{ echo "verify_begin ${2:-}"; said "$LAB/dump.$1"; echo verify_end; } | dp "$1" | LC_ALL=C sort

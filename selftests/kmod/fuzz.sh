@@ -5,7 +5,7 @@
 # usage: selftests/kmod/fuzz.sh [SECONDS [SEED]]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-. selftests/kmod/lib_log.sh
+. selftests/vm/lib_log.sh
 seconds=${1:-${FUZZ_S:-20}} seed=${2:-$RANDOM$RANDOM}
 ko=${KO:-build/kmod/swarm.ko}
 bin=build/selftests/kmod/netlink_fuzz

@@ -4,7 +4,7 @@
 # other, each with its results in VM_OUT/NN-PART.tap and the kernel's log checked after it.
 # usage: selftests/kmod/lib_guest.sh PART…
 set -u
-. selftests/kmod/lib_log.sh
+. selftests/vm/lib_log.sh
 n=0
 check() { # DESCRIPTION COMMAND…
 	local what=$1 out

@@ -13,7 +13,7 @@
 # VIP 10.0.1.2 (a, c), published 5353/udp (w1, w2).
 KIND=kmod
 . "$(dirname "$0")/../datapath/lib_body.sh"
-. selftests/kmod/lib_log.sh
+. selftests/vm/lib_log.sh
 ROUND_S=${ROUND_S:-10} KO=${KO_DEBUG:-${KO:-$PWD/build/kmod/swarm.ko}}
 UDP="python3 $PWD/selftests/kmod/udp.py"
 

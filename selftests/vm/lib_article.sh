@@ -6,6 +6,7 @@
 #   DATAPATH   bpf or kmod
 . "$(dirname "$0")/../lib.sh"
 . selftests/lib_swarm.sh
+. selftests/vm/lib_log.sh
 docker() { d n1 "$@"; }
 nodes="n1 n2 n3"
 ips() { for n in $nodes; do node_ip "$n"; done; }
@@ -88,7 +89,6 @@ done
 if [ "$DATAPATH" = kmod ]; then
 	check "the module unloads" rmmod swarm
 fi
-complaints() { dmesg | grep -E 'WARNING:|BUG:|Oops|INFO: (task|rcu)|refcount|unregister_netdevice'; }
-check "the kernel has no complaint" equals "" complaints
+check "the kernel has no complaint" log_is_clean
 echo "# $(cut -d' ' -f1 /proc/uptime) s since the machine's start"
 finish

@@ -3,7 +3,7 @@
 # What the kernel's log says when something is wrong, with what follows it; to be sourced.
 # usage: dmesg | complaints: exit status 0 when there are any
 complaints() {
-	grep -A25 -E 'WARNING|BUG|Oops|KASAN|[Ll]eak|suspicious RCU|possible .*deadlock|general protection|refcount_t|unregister_netdevice: waiting|still has objects|self-tests failed|stall|page allocation failure'
+	grep -A25 -E 'WARNING: |BUG: |Oops|KASAN: |UBSAN: |suspected memory leak|leaked reference|suspicious RCU|possible .*deadlock|general protection|refcount_t|unregister_netdevice: waiting|still has objects|self-tests failed|detected stall|INFO: task|page allocation failure|ODEBUG'
 }
 # What the kernel has said since it was asked last, if it is bad; all of it is kept in VM_OUT.
 log_is_clean() {
