@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The way down of a container: its end, the clean-up, and whether it comes up again. */
 #include <errno.h>
-#include <stdio.h>
 #include <sys/mount.h>
 
 #include "ctr/ctr_impl.h"
@@ -127,19 +126,9 @@ void ctr_release(struct ctr *c, void (*done)(struct ctr *c))
 
 void ctr_read_exit(struct ctr *c, int code)
 {
-	_cleanup_free_ char *path = xasprintf("%s/exit", c->run_dir);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	long long ns = 0;
-	int from_file;
+	long long ns;
 
-	if (!file_read(path, 80, &text, NULL) &&
-	    sscanf(text.data, "%d %lld", &from_file, &ns) == 2) {
-		code = from_file;
-	} else if (code < 0) {
-		/* the monitor was killed, or the machine went down */
-		code = 255;
-	}
-	c->exit_code = code;
+	c->exit_code = monitor_exit_code(c->run_dir, code, &ns);
 	c->finished_ns = ns ? ns : loop_wall_ns();
 }
 

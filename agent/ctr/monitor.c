@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 
 #include "core/buf.h"
 #include "disk/file.h"
@@ -125,4 +126,18 @@ pid_t monitor_pid(const char *dir, const char *name)
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
 	return file_read(path, 32, &text, NULL) ? 0 : atoi(text.data);
+}
+
+int monitor_exit_code(const char *dir, int heard, long long *ret_ns)
+{
+	_cleanup_free_ char *path = xasprintf("%s/exit", dir);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	long long ns = 0;
+	int code;
+
+	if (file_read(path, 80, &text, NULL) || sscanf(text.data, "%d %lld", &code, &ns) != 2)
+		code = heard < 0 ? 255 : heard;
+	if (ret_ns)
+		*ret_ns = ns;
+	return code;
 }

@@ -25,3 +25,11 @@ void monitor_watch(struct loop *loop, int fd, pid_t pid, void (*held)(void *arg)
  * own. 0: nothing that can be read. On any thread.
  */
 pid_t monitor_pid(const char *dir, const char *name);
+
+/*
+ * How what a monitor of the folder dir ran came to its end, by its note "exit", which it leaves before
+ * it ends itself. heard: the exit code that the monitor told, or -1. Returns the noted exit code,
+ * else heard, else 255: the monitor was killed, or the machine went down. ret_ns, unless NULL: when, in
+ * ns since 1970, or 0. On any thread.
+ */
+int monitor_exit_code(const char *dir, int heard, long long *ret_ns);

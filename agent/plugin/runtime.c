@@ -263,21 +263,11 @@ static void failed(struct plugin *p, const struct err *err)
 	ended(p);
 }
 
-/* The monitor's word on disk, for when it has gone before it was heard. */
-static int exit_code(const struct plugin *p)
-{
-	_cleanup_free_ char *path = xasprintf("%s/exit", p->run_dir);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-
-	return file_read(path, 80, &text, NULL) ? -1 : atoi(text.data);
-}
-
 static void on_exit_of(int code, void *arg)
 {
 	struct plugin *p = arg;
 
-	if (code < 0)
-		code = exit_code(p);
+	code = monitor_exit_code(p->run_dir, code, NULL);
 	if (p->state == PLUGIN_WAITING && !p->err.code)
 		err_set(&p->err, -EIO,
 			"the plugin %s ended with exit code %d before it listened: see "
