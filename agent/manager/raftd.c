@@ -260,6 +260,12 @@ static bool alone(const struct raftd *r)
 	return r->told_leader && raft_conf(r->raft)->n == 1 && list_empty(&r->barriers);
 }
 
+static void set_tick(struct raftd *r)
+{
+	r->tick_due_ms = loop_now_ms() + TICK_MS;
+	timer_set(&r->tick, TICK_MS);
+}
+
 int raftd_step(struct raftd *r, const struct raft_event *ev)
 {
 	struct raft_update u;
@@ -281,7 +287,7 @@ int raftd_step(struct raftd *r, const struct raft_event *ev)
 	}
 	raftd_maybe_snapshot(r);
 	if (!timer_pending(&r->tick) && !alone(r))
-		timer_set(&r->tick, TICK_MS);
+		set_tick(r);
 	return rc;
 }
 
@@ -361,11 +367,13 @@ static void on_tick(void *arg)
 {
 	struct raftd *r = arg;
 	struct raft_event ev = {.type = RAFT_TICK};
+	uint64_t now = loop_now_ms();
 
 	if (!r->raft || r->failed || alone(r))
 		return;
 	/* one tick a turn, however late: a loop that was held up does not make others suspects */
-	timer_set(&r->tick, TICK_MS);
+	ev.late = now > r->tick_due_ms ? (now - r->tick_due_ms) / TICK_MS : 0;
+	set_tick(r);
 	raftd_step(r, &ev);
 	tick_barriers(r);
 	knock(r);

@@ -101,6 +101,7 @@ struct raftd {
 	struct raft *raft; /* NULL: no log yet */
 	struct rng rng;
 	struct timer tick, again;
+	uint64_t tick_due_ms;
 	bool pump_due, members_due;
 	bool failed; /* the state machine cannot go on */
 	/* leadership, as told */

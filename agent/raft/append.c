@@ -160,7 +160,7 @@ void raft_recv_append_resp(struct raft *r, const struct raft_msg *m)
 
 	if (!p || m->from == r->opt.id)
 		return;
-	p->active = true;
+	raft_heard_of(r, p);
 	if (m->reject) {
 		rejected(r, p, m);
 		return;

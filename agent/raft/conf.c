@@ -93,8 +93,8 @@ static void carry_progress(struct raft *r, const struct raft_conf *conf)
 		}
 		raft_progress_init(&next[i], conf->voters[i],
 				   max(raft_log_last(&r->log), (uint64_t)1), r->opt.max_inflight);
-		/* or CheckQuorum would count it against us before it could answer */
-		next[i].active = true;
+		/* it has just asked to join */
+		next[i].heard = true;
 	}
 	for (size_t i = 0; i < r->conf.n; i++)
 		raft_progress_done(&r->progress[i]);

@@ -50,7 +50,6 @@ static void become_leader(struct raft *r)
 	r->leader = r->opt.id;
 	self = raft_progress_of(r, r->opt.id);
 	raft_progress_replicate(self);
-	self->active = true;
 	/* a change that an earlier leader left behind may be among what is not committed */
 	r->pending_conf = raft_log_last(&r->log);
 	/* Raft §3.6.2: only an entry of the own term commits those before it */
@@ -123,12 +122,12 @@ void raft_hup(struct raft *r, enum campaign kind)
 static void tick_leader(struct raft *r)
 {
 	r->heartbeat_elapsed++;
+	if (!raft_check_quorum(r)) {
+		raft_become_follower(r, r->term, 0);
+		return;
+	}
 	if (++r->election_elapsed >= r->opt.election_ticks) {
 		r->election_elapsed = 0;
-		if (r->opt.check_quorum)
-			raft_check_quorum(r);
-		if (r->role != RAFT_LEADER)
-			return;
 		/* who was to take over did not: lead on */
 		r->transferee = 0;
 	}
@@ -141,13 +140,19 @@ static void tick_leader(struct raft *r)
 	}
 }
 
-void raft_tick(struct raft *r)
+void raft_tick(struct raft *r, uint32_t late)
 {
+	uint32_t slack;
+
+	raft_lag_tick(r, late);
 	if (r->role == RAFT_LEADER) {
 		tick_leader(r);
 		return;
 	}
-	if (++r->election_elapsed >= r->election_timeout && raft_promotable(r)) {
+	r->silent++;
+	/* patience is for a leader that may be late, not for one that there is not */
+	slack = r->leader ? raft_lag_slack(r) : 0;
+	if (++r->election_elapsed >= r->election_timeout + slack && raft_promotable(r)) {
 		r->election_elapsed = 0;
 		raft_new_timeout(r);
 		raft_hup(r, CAMPAIGN_PRE);

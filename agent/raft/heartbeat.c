@@ -40,7 +40,7 @@ void raft_recv_heartbeat_resp(struct raft *r, const struct raft_msg *m)
 
 	if (!p)
 		return;
-	p->active = true;
+	raft_heard_of(r, p);
 	p->paused = false;
 	if (p->match < raft_log_last(&r->log) || p->state == RAFT_PROBE)
 		raft_send_append(r, p, true);
@@ -48,16 +48,35 @@ void raft_recv_heartbeat_resp(struct raft *r, const struct raft_msg *m)
 		raft_read_ack(r, m);
 }
 
-void raft_check_quorum(struct raft *r)
+bool raft_active(const struct raft *r, const struct raft_progress *p)
 {
-	size_t active = 0;
+	return (p->heard && p->silent < r->opt.election_ticks) || p->id == r->opt.id;
+}
+
+void raft_heard_of(struct raft *r, struct raft_progress *p)
+{
+	if (p->heard)
+		raft_lag_gap(r, p->silent);
+	p->heard = true;
+	p->silent = 0;
+}
+
+/*
+ * Raft §6.2. A follower waits for up to two election timeouts, and that much longer where things
+ * are late, before it stands: to give up before helps nobody to lead. Reads and writes do not
+ * depend on it, they ask a quorum.
+ */
+bool raft_check_quorum(struct raft *r)
+{
+	uint32_t patience = 2 * r->opt.election_ticks + raft_lag_slack(r);
+	size_t there = 0;
 
 	for (size_t i = 0; i < r->conf.n; i++) {
 		struct raft_progress *p = &r->progress[i];
 
-		active += p->active || p->id == r->opt.id;
-		p->active = p->id == r->opt.id;
+		if (p->id != r->opt.id && p->silent < UINT32_MAX)
+			p->silent++;
+		there += p->id == r->opt.id || p->silent <= patience;
 	}
-	if (active < raft_quorum(r))
-		raft_become_follower(r, r->term, 0);
+	return there >= raft_quorum(r) || !r->opt.check_quorum;
 }

@@ -97,7 +97,7 @@ static bool compare_terms(struct raft *r, const struct raft_msg *m)
 
 		/* Raft §4.2.3: who hears from a leader helps nobody to depose it */
 		if (asks && !force && r->opt.check_quorum && r->leader &&
-		    r->election_elapsed < r->opt.election_ticks)
+		    r->election_elapsed < r->opt.election_ticks + raft_lag_slack(r))
 			return false;
 		if (m->type == RAFT_MSG_PRE_VOTE ||
 		    (m->type == RAFT_MSG_PRE_VOTE_RESP && !m->reject))
@@ -149,6 +149,12 @@ static void recv_as_other(struct raft *r, const struct raft_msg *m)
 		if (r->role != RAFT_FOLLOWER)
 			raft_become_follower(r, m->term, m->from);
 		r->election_elapsed = 0;
+		/* of one that led all the time the silence tells how late its beats come */
+		if (r->heard == m->from && r->heard_term == m->term)
+			raft_lag_gap(r, r->silent);
+		r->heard = m->from;
+		r->heard_term = m->term;
+		r->silent = 0;
 		if (!r->leader)
 			raft_new_timeout(r);
 		r->leader = m->from;
@@ -382,6 +388,6 @@ bool raft_peer(const struct raft *r, uint64_t id, struct raft_peer_status *ret)
 	if (i < 0 || r->role != RAFT_LEADER)
 		return false;
 	p = &r->progress[i];
-	*ret = (struct raft_peer_status){p->state, p->match, p->next, p->active};
+	*ret = (struct raft_peer_status){p->state, p->match, p->next, raft_active(r, p)};
 	return true;
 }

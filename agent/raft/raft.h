@@ -153,7 +153,8 @@ struct raft_hard_state {
 
 struct raft_options {
 	uint64_t id; /* not 0 */
-	uint32_t election_ticks; /* a follower waits this long to twice as long */
+	/* a follower waits this long to twice as long, and longer where beats come late */
+	uint32_t election_ticks;
 	uint32_t heartbeat_ticks;
 	bool pre_vote, check_quorum;
 	size_t max_msg_size; /* of the entries of one message; one entry always fits */
@@ -184,7 +185,7 @@ void raft_free(struct raft *r);
 void raft_set_timing(struct raft *r, uint32_t election_ticks, uint32_t heartbeat_ticks);
 
 enum raft_event_type {
-	RAFT_TICK,
+	RAFT_TICK, /* late: by how many ticks more than one it comes after the last one */
 	RAFT_RECV, /* msg (borrowed) came from a peer */
 	RAFT_PROPOSE, /* entries: their references are taken; -ENOTCONN when not leading */
 	RAFT_PERSISTED, /* the write that the last ->persist asked for is durable */
@@ -209,6 +210,7 @@ struct raft_event {
 	bool failed;
 	const struct raft_snapshot *snapshot;
 	uint64_t keep;
+	uint32_t late;
 };
 
 struct raft_read {

@@ -51,8 +51,9 @@ struct raft_progress {
 	uint64_t match, next;
 	uint64_t pending_snapshot;
 	enum raft_progress_state state;
-	bool active; /* heard of since the last CheckQuorum */
+	bool heard; /* since this one leads */
 	bool paused;
+	uint32_t silent; /* ticks since then, or since this one leads */
 	/* the last indexes of messages under way, a ring */
 	uint64_t *inflight;
 	uint32_t inflight_head, inflight_len, inflight_max;
@@ -71,6 +72,13 @@ bool raft_progress_update(struct raft_progress *p, uint64_t index);
 void raft_progress_free_inflight(struct raft_progress *p, uint64_t index);
 /* A rejection; false when it is out of date. */
 bool raft_progress_decrease(struct raft_progress *p, uint64_t rejected, uint64_t hint);
+
+/* --- lag.c: how late things come here --- */
+
+struct raft_lag {
+	uint32_t ticks; /* the most of late; it wears off */
+	uint32_t age; /* ticks since that was measured, or last reduced */
+};
 
 /* --- the member --- */
 
@@ -96,6 +104,10 @@ struct raft {
 	struct raft_progress *progress; /* in the order of conf.voters */
 	struct raft_snapshot *snap; /* metadata of the newest snapshot here, or NULL */
 	uint32_t election_elapsed, heartbeat_elapsed, election_timeout;
+	struct raft_lag lag;
+	/* followers: the leader last heard, its term, and for how many ticks it has been silent */
+	uint64_t heard, heard_term;
+	uint32_t silent;
 	/* candidates: who answered */
 	uint64_t voted, granted; /* bit i: conf.voters[i] */
 	/* leaders */
@@ -141,7 +153,7 @@ void raft_answer_read(struct raft *r, uint64_t read, uint64_t index);
 enum campaign { CAMPAIGN_PRE, CAMPAIGN_ELECTION, CAMPAIGN_TRANSFER };
 void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader);
 void raft_hup(struct raft *r, enum campaign kind);
-void raft_tick(struct raft *r);
+void raft_tick(struct raft *r, uint32_t late);
 void raft_lost(struct raft *r, uint64_t member);
 /* A leader is heard that was not known. */
 void raft_new_timeout(struct raft *r);
@@ -157,11 +169,23 @@ bool raft_maybe_commit(struct raft *r);
 void raft_recv_append(struct raft *r, const struct raft_msg *m);
 void raft_recv_append_resp(struct raft *r, const struct raft_msg *m);
 
+/* lag.c */
+void raft_lag_tick(struct raft *r, uint32_t late);
+/* A member that should be heard of with every beat was, after so many ticks. */
+void raft_lag_gap(struct raft *r, uint32_t ticks);
+/* How many ticks longer than usual to be patient with a member. */
+uint32_t raft_lag_slack(const struct raft *r);
+
 /* heartbeat.c */
+/* Heard of within the last election timeout. */
+bool raft_active(const struct raft *r, const struct raft_progress *p);
+/* A member answers its leader. */
+void raft_heard_of(struct raft *r, struct raft_progress *p);
 void raft_broadcast_heartbeat(struct raft *r, const void *context, size_t size);
 void raft_recv_heartbeat(struct raft *r, const struct raft_msg *m);
 void raft_recv_heartbeat_resp(struct raft *r, const struct raft_msg *m);
-void raft_check_quorum(struct raft *r);
+/* Of each tick: whether a quorum is still heard of. */
+bool raft_check_quorum(struct raft *r);
 
 /* snapshot.c */
 bool raft_send_snapshot(struct raft *r, struct raft_progress *p);

@@ -7,7 +7,7 @@ bool raft_send_snapshot(struct raft *r, struct raft_progress *p)
 	struct raft_msg *m;
 
 	/* one that does not answer would not take it either */
-	if (!p->active || !r->snap)
+	if (!raft_active(r, p) || !r->snap)
 		return false;
 	m = raft_msg_new(RAFT_MSG_SNAP, 0);
 	m->to = p->id;

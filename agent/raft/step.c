@@ -150,7 +150,7 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_update *r
 	r->n_given_answers = 0;
 	switch (ev->type) {
 	case RAFT_TICK:
-		raft_tick(r);
+		raft_tick(r, ev->late);
 		break;
 	case RAFT_RECV:
 		raft_recv(r, ev->msg);

@@ -17,6 +17,7 @@
  *   transfer H M
  *   lost H M                  H's connection from M breaks
  *   disk H US                 writes take up to so long
+ *   stall H MS                H's process is not run for so long
  *   expect leader H           leads the newest term
  *   expect no-leader          nobody leads
  *   expect role H leader|follower|candidate|precandidate
@@ -224,6 +225,8 @@ static bool host_command(struct scenario *s, char **arg, int n)
 		return do_read(s, h, n > 2 && streq(arg[2], "ok"));
 	else if (streq(cmd, "disk"))
 		h->disk_us = n > 2 ? atoi(arg[2]) : 0;
+	else if (streq(cmd, "stall"))
+		host_stall(h, 1000 * (uint64_t)(n > 2 ? atoi(arg[2]) : 0));
 	else if (!o)
 		return fail(s, "no such command, or it wants another host");
 	else if (streq(cmd, "cut") || streq(cmd, "cut1"))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Random worlds: 3, 5 or 7 members under loss, delay, duplication, reordering, partitions, crashes
- * with lost and torn writes, slow disks, clocks that drift, changes of members, handed-on
- * leadership. Then everything heals, and the members have to agree and to go on.
+ * with lost and torn writes, slow disks, clocks that drift, processes that stand still, changes of
+ * members, handed-on leadership. Then everything heals, and the members have to agree and to go on.
  * usage: raft_sim FIRST_SEED SEEDS [-v]
  */
 #include <stdio.h>
@@ -13,6 +13,7 @@ enum {
 	FAULTS_US = 60 * 1000 * 1000,
 	HEAL_US = 20 * 1000 * 1000,
 	OP_TIMEOUT_US = 2000 * 1000,
+	LATE_US = 1000 * 1000,
 };
 
 static uint64_t below(struct world *w, uint64_t n)
@@ -34,7 +35,7 @@ static void run_clients(struct world *w)
 		if (c->kind != OP_NONE && w->now_us - c->begun_us < OP_TIMEOUT_US)
 			continue;
 		c->kind = OP_NONE;
-		if (!h || !h->raft)
+		if (!h || !h->raft || h->stalled_until_us > w->now_us)
 			continue;
 		if (below(w, 3))
 			client_write(w, c, h);
@@ -94,7 +95,7 @@ static void fault(struct world *w)
 	struct host *h = any_host(w);
 	uint64_t side;
 
-	switch (below(w, 12)) {
+	switch (below(w, 13)) {
 	case 0:
 	case 1:
 		host_crash(h);
@@ -127,6 +128,9 @@ static void fault(struct world *w)
 		break;
 	case 11:
 		change_members(w);
+		break;
+	case 12:
+		host_stall(h, 1000 * (1 + below(w, 1000)));
 		break;
 	}
 }
@@ -178,6 +182,36 @@ static void heal(struct world *w)
 	}
 }
 
+/*
+ * Machines so busy that every process stands still again and again, for up to a second, while all
+ * messages arrive: once the members know how late they are, who leads leads on.
+ */
+static void run_late(uint64_t seed, bool verbose)
+{
+	static struct world world;
+	struct world *w = &world;
+	uint64_t terms = 0;
+
+	world_init(w, seed, 3, 3);
+	w->verbose = verbose;
+	for (uint64_t i = 1; i <= w->n_hosts; i++)
+		host_start(&w->hosts[i]);
+	while (w->now_us < FAULTS_US) {
+		struct host *h = any_host(w);
+
+		world_run(w, 1000 + below(w, 100000));
+		run_clients(w);
+		if (h->stalled_until_us <= w->now_us)
+			host_stall(h, below(w, LATE_US));
+		if (w->now_us < FAULTS_US / 4)
+			terms = w->n_leaders;
+		else if (w->n_leaders != terms)
+			world_fail(w, "another one leads, though all were only late");
+	}
+	heal(w);
+	world_done(w);
+}
+
 static uint64_t run(uint64_t seed, bool verbose)
 {
 	static const size_t sizes[] = {3, 5, 7};
@@ -225,8 +259,11 @@ int main(int argc, char **argv)
 	}
 	printf("# raft: seed=%llu, %llu seeds\n", (unsigned long long)first, (unsigned long long)n);
 	fflush(stdout);
-	for (uint64_t i = 0; i < n; i++)
+	for (uint64_t i = 0; i < n; i++) {
 		ops += run(first + i, verbose);
+		if ((first + i) % 8 == 0)
+			run_late(first + i, verbose);
+	}
 	printf("ok - raft: %llu seeds, %llu client operations\n", (unsigned long long)n,
 	       (unsigned long long)ops);
 	return 0;

@@ -10,6 +10,7 @@ enum event_kind { EV_TICK, EV_DELIVER, EV_DISK };
 struct event {
 	struct heap_item heap;
 	uint64_t at_us, n; /* n: the order among equals */
+	uint64_t due_us; /* it was to happen then; later where the host stood still */
 	enum event_kind kind;
 	struct host *host;
 	uint64_t epoch;
@@ -31,7 +32,7 @@ static struct event *add_event(struct world *w, enum event_kind kind, struct hos
 {
 	struct event *ev = xcalloc(1, sizeof(*ev));
 
-	ev->at_us = w->now_us + delay_us;
+	ev->at_us = ev->due_us = w->now_us + delay_us;
 	ev->n = w->next_event++;
 	ev->kind = kind;
 	ev->host = h;
@@ -417,8 +418,16 @@ void host_start(struct host *h)
 	add_event(h->w, EV_TICK, h, rng_below(&h->w->rng, TICK_US));
 }
 
+void host_stall(struct host *h, uint64_t us)
+{
+	world_trace(h->w, "host %llu stands still for %llu ms", (unsigned long long)h->id,
+		    (unsigned long long)us / 1000);
+	h->stalled_until_us = max(h->stalled_until_us, h->w->now_us + us);
+}
+
 void host_crash(struct host *h)
 {
+	h->stalled_until_us = 0;
 	if (!h->raft)
 		return;
 	world_trace(h->w, "host %llu crashes", (unsigned long long)h->id);
@@ -532,12 +541,20 @@ bool world_step(struct world *w, uint64_t until_us)
 	heap_del(&w->events, &ev->heap);
 	w->now_us = ev->at_us;
 	h = ev->host;
+	if (w->now_us < h->stalled_until_us) {
+		/* in their order: they wait in sockets and in the loop */
+		ev->at_us = h->stalled_until_us;
+		ev->n = w->next_event++;
+		heap_push(&w->events, &ev->heap);
+		return true;
+	}
 	if (ev->kind == EV_DELIVER) {
 		deliver(w, ev->msg);
 	} else if (h->raft && ev->epoch == h->epoch) {
 		if (ev->kind == EV_DISK) {
 			disk_done(h);
 		} else {
+			tick.late = (w->now_us - ev->due_us) / TICK_US;
 			add_event(w, EV_TICK, h, h->tick_us);
 			host_event(h, &tick);
 		}

@@ -57,6 +57,7 @@ struct host {
 	bool snapshotting;
 	uint32_t disk_us; /* a write takes up to this long */
 	uint32_t tick_us; /* its clock's idea of a tick */
+	uint64_t stalled_until_us; /* its process does not run until then */
 	/* for the checks */
 	uint64_t seen_term, seen_commit, lead_term;
 };
@@ -119,6 +120,8 @@ _Noreturn void world_fail(struct world *w, const char *fmt, ...) _printf_(2, 3);
 /* Power fails: what was being written is there, or not, or torn (which its check finds out). */
 void host_crash(struct host *h);
 void host_start(struct host *h);
+/* Its process is not run for so long; then it finds all that came meanwhile at once. */
+void host_stall(struct host *h, uint64_t us);
 int host_event(struct host *h, const struct raft_event *ev);
 /* Propose a change of members on a leader. */
 int host_change(struct host *h, enum raft_change_type type, uint64_t member);
