@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "node/template.h"
 #include "wire/pb.h"
 
 static const char system_prefix[] = "com.docker.swarm.";
@@ -30,10 +29,7 @@ int container_stop_timeout(const Pb__Task *t)
 struct maker {
 	const Pb__Task *task;
 	const Pb__ContainerSpec *spec;
-	const struct container_context *ctx;
-	struct template_context tmpl;
-	char slot[32];
-	char *name;
+	struct container_names names;
 	struct err *err;
 	int rc; /* the first error */
 };
@@ -44,7 +40,7 @@ static json_t *expanded(struct maker *m, const char *text)
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
 	if (!m->rc)
-		m->rc = template_expand(&m->tmpl, text, &out, m->err);
+		m->rc = template_expand(&m->names.tmpl, text, &out, m->err);
 	return json_string(out.data);
 }
 
@@ -87,7 +83,7 @@ static json_t *labels_of(struct maker *m)
 	} system[] = {
 		{"task", ""},
 		{"task.id", t->id},
-		{"task.name", m->name},
+		{"task.name", m->names.task},
 		{"node.id", t->node_id},
 		{"service.id", t->service_id},
 		{"service.name", t->service_annotations->name},
@@ -312,7 +308,7 @@ static json_t *endpoint_json(struct maker *m, const Pb__NetworkAttachment *a)
 			json_array_append_new(aliases, json_string(a->aliases[i]));
 	swarm = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:o}", "service_id", m->task->service_id,
 			  "service_name", m->task->service_annotations->name, "task_id",
-			  m->task->id, "task_name", m->name, "vip", vip, "aliases", aliases,
+			  m->task->id, "task_name", m->names.task, "vip", vip, "aliases", aliases,
 			  "ports", ingress ? ingress_ports(m->task->endpoint) : json_array());
 	return json_pack("{s:o, s:o, s:o, s:o}", "IPAMConfig", ipam, "Aliases", aliases,
 			 "DriverOpts",
@@ -392,41 +388,48 @@ static json_t *host_config(struct maker *m)
 	return host;
 }
 
-static struct template_label *template_labels(const Pb__Annotations *a)
+void container_names_init(struct container_names *n, const Pb__Task *task,
+			  const struct container_context *ctx)
 {
-	struct template_label *labels = xcalloc(a->n_labels, sizeof(*labels));
+	const Pb__Annotations *a = task->service_annotations;
 
+	*n = (struct container_names){.task = container_name(task)};
+	snprintf(n->slot, sizeof(n->slot), "%llu", (unsigned long long)task->slot);
+	n->labels = xcalloc(a->n_labels, sizeof(*n->labels));
 	for (size_t i = 0; i < a->n_labels; i++)
-		labels[i] = (struct template_label){a->labels[i]->key, a->labels[i]->value};
-	return labels;
+		n->labels[i] = (struct template_label){a->labels[i]->key, a->labels[i]->value};
+	n->tmpl = (struct template_context){
+		.service_id = task->service_id,
+		.service_name = a->name,
+		.service_labels = n->labels,
+		.n_service_labels = a->n_labels,
+		.node_id = task->node_id,
+		.node_hostname = ctx->node_hostname,
+		.node_os = ctx->node_os,
+		.node_arch = ctx->node_arch,
+		.task_id = task->id,
+		.task_name = n->task,
+		.task_slot = task->slot ? n->slot : task->node_id,
+	};
+}
+
+void container_names_done(struct container_names *n)
+{
+	free(n->labels);
+	free(n->task);
 }
 
 int container_body(const Pb__Task *task, const struct container_context *ctx, json_t **ret,
 		   struct err *err)
 {
 	const Pb__ContainerSpec *s = task->spec->container;
-	struct maker m = {.task = task, .spec = s, .ctx = ctx, .err = err};
-	struct template_label *labels;
+	struct maker m = {.task = task, .spec = s, .err = err};
 	json_t *body, *host, *env;
 
 	if (task->spec->runtime_case != PB__TASK_SPEC__RUNTIME_CONTAINER)
 		return err_set(err, -EINVAL, "task %s does not run a container", task->id);
 	env = json_array();
-	m.name = container_name(task);
-	snprintf(m.slot, sizeof(m.slot), "%llu", (unsigned long long)task->slot);
-	m.tmpl = (struct template_context){
-		.service_id = task->service_id,
-		.service_name = task->service_annotations->name,
-		.node_id = task->node_id,
-		.node_hostname = ctx->node_hostname,
-		.node_os = ctx->node_os,
-		.node_arch = ctx->node_arch,
-		.task_id = task->id,
-		.task_name = m.name,
-		.task_slot = task->slot ? m.slot : task->node_id,
-	};
-	m.tmpl.n_service_labels = task->service_annotations->n_labels;
-	m.tmpl.service_labels = labels = template_labels(task->service_annotations);
+	container_names_init(&m.names, task, ctx);
 	for (size_t i = 0; i < s->n_env; i++)
 		json_array_append_new(env, expanded(&m, s->env[i]));
 	body = json_pack("{s:s, s:o, s:o, s:b, s:b, s:b, s:b}", "Image", s->image, "Labels",
@@ -447,8 +450,7 @@ int container_body(const Pb__Task *task, const struct container_context *ctx, js
 	add_ports(&m, body, host);
 	add_networks(&m, body, host);
 	json_object_set_new(body, "HostConfig", host);
-	free(labels);
-	free(m.name);
+	container_names_done(&m.names);
 	if (m.rc) {
 		json_decref(body);
 		return m.rc;

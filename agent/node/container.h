@@ -9,14 +9,26 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "node/template.h"
 #include "wire/objects.pb-c.h"
 
 struct container_context {
-	const char *node_id, *node_hostname, *node_os, *node_arch;
+	const char *node_hostname, *node_os, *node_arch;
+};
+
+/* What the placeholders of a task stand for. */
+struct container_names {
+	struct template_context tmpl; /* refers to the task, to the context and to what follows */
+	char *task;
+	char slot[32];
+	struct template_label *labels;
 };
 
 /* "service.slot.taskid"; the node's ID stands for the slot of a global task. malloc'd. */
 char *container_name(const Pb__Task *task);
+void container_names_init(struct container_names *n, const Pb__Task *task,
+			  const struct container_context *ctx);
+void container_names_done(struct container_names *n);
 /*
  * The body for ctr_create(): a new reference. -EINVAL with a sentence for what cannot be
  * expressed (a bad template, a runtime that is no container).

@@ -5,7 +5,6 @@
 
 #include "core/log.h"
 #include "node/container.h"
-#include "node/template.h"
 #include "node/worker_impl.h"
 
 enum {
@@ -111,27 +110,93 @@ static void failed(struct task *t, const struct err *err)
 
 /* --- secrets and configs --- */
 
-static int expand_file(struct task *t, const void *data, size_t size, struct buf *ret,
-		       struct err *err)
+static struct container_context context_of(const struct task *t)
 {
-	_cleanup_free_ char *text = xstrndup(data, size), *name = container_name(t->task);
-	const Pb__Task *task = t->task;
 	const Pb__NodeDescription *d = t->w->node ? t->w->node->description : NULL;
-	char slot[32];
-	struct template_context ctx = {
-		.service_id = task->service_id,
-		.service_name = task->service_annotations ? task->service_annotations->name : "",
-		.node_id = task->node_id,
+
+	return (struct container_context){
 		.node_hostname = d ? d->hostname : "",
 		.node_os = d && d->platform ? d->platform->os : "linux",
 		.node_arch = d && d->platform ? d->platform->architecture : "",
-		.task_id = t->id,
-		.task_name = name,
-		.task_slot = task->slot ? slot : task->node_id,
 	};
+}
 
-	snprintf(slot, sizeof(slot), "%llu", (unsigned long long)task->slot);
-	return template_expand(&ctx, text, ret, err);
+/* A secret of a driver is made for one task, under an ID of both. */
+static const Pb__Secret *find_secret(struct task *t, const char *id)
+{
+	_cleanup_free_ char *own = xasprintf("%s.%s", id, t->id);
+	const Pb__Secret *s = map_get(&t->w->secrets, own);
+
+	return s ? s : map_get(&t->w->secrets, id);
+}
+
+struct payload {
+	struct task *t;
+	const struct template_context *tmpl;
+};
+
+/* The task's own variable of that name, "" without one. */
+static int env_value(const struct payload *p, const char *name, struct buf *out, struct err *err)
+{
+	const Pb__ContainerSpec *spec = p->t->task->spec->container;
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < spec->n_env; i++)
+		if (!strncmp(spec->env[i], name, len) && spec->env[i][len] == '=')
+			return template_expand(p->tmpl, spec->env[i] + len + 1, out, err);
+	return 0;
+}
+
+/* The functions of a file's template; names are the targets of the task's own files. */
+static int payload_call(void *arg, const char *function, const char *name, struct buf *out,
+			struct err *err)
+{
+	const struct payload *p = arg;
+	const Pb__ContainerSpec *spec = p->t->task->spec->container;
+	const ProtobufCBinaryData *data = NULL;
+
+	if (!strcmp(function, "env"))
+		return env_value(p, name, out, err);
+	for (size_t i = 0; !strcmp(function, "secret") && i < spec->n_secrets; i++) {
+		const Pb__SecretReference *ref = spec->secrets[i];
+		const Pb__Secret *s = find_secret(p->t, ref->secret_id);
+
+		if (ref->target_case == PB__SECRET_REFERENCE__TARGET_FILE &&
+		    streq(ref->file->name, name) && s && s->spec)
+			data = &s->spec->data;
+	}
+	for (size_t i = 0; !strcmp(function, "config") && i < spec->n_configs; i++) {
+		const Pb__ConfigReference *ref = spec->configs[i];
+		const Pb__Config *c = map_get(&p->t->w->configs, ref->config_id);
+
+		if (ref->target_case == PB__CONFIG_REFERENCE__TARGET_FILE &&
+		    streq(ref->file->name, name) && c && c->spec)
+			data = &c->spec->data;
+	}
+	if (!data)
+		return err_set(err, -ENOENT, "template {{%s \"%s\"}}: %s target %s not found",
+			       function, name, function, name);
+	buf_add(out, data->data, data->len);
+	return 0;
+}
+
+static int expand_file(struct task *t, const void *data, size_t size, struct buf *ret,
+		       struct err *err)
+{
+	_cleanup_free_ char *text = xstrndup(data, size);
+	struct container_context ctx = context_of(t);
+	struct container_names names;
+	struct template_context tmpl;
+	struct payload p = {t, &names.tmpl};
+	int rc;
+
+	container_names_init(&names, t->task, &ctx);
+	tmpl = names.tmpl;
+	tmpl.call = payload_call;
+	tmpl.arg = &p;
+	rc = template_expand(&tmpl, text, ret, err);
+	container_names_done(&names);
+	return rc;
 }
 
 static int add_file(struct task *t, const char *dir, const Pb__FileTarget *f,
@@ -161,15 +226,6 @@ static int add_file(struct task *t, const char *dir, const Pb__FileTarget *f,
 						.gid = gid,
 						.mode = f->mode});
 	return 0;
-}
-
-/* A secret of a driver is made for one task, under an ID of both. */
-static const Pb__Secret *find_secret(struct task *t, const char *id)
-{
-	_cleanup_free_ char *own = xasprintf("%s.%s", id, t->id);
-	const Pb__Secret *s = map_get(&t->w->secrets, own);
-
-	return s ? s : map_get(&t->w->secrets, id);
 }
 
 static int add_files(struct task *t, struct err *err)
@@ -221,13 +277,7 @@ static int create_of(struct task *t, json_t *body, struct err *err)
 /* The container, or STEP_VOLUMES on the way to it. */
 static int create(struct task *t, struct err *err)
 {
-	const Pb__NodeDescription *d = t->w->node ? t->w->node->description : NULL;
-	struct container_context ctx = {
-		.node_id = t->task->node_id,
-		.node_hostname = d ? d->hostname : "",
-		.node_os = d && d->platform ? d->platform->os : "linux",
-		.node_arch = d && d->platform ? d->platform->architecture : "",
-	};
+	struct container_context ctx = context_of(t);
 	json_t *body = NULL;
 	int rc = container_body(t->task, &ctx, &body, err);
 

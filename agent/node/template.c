@@ -26,25 +26,63 @@ static const char *lookup(const struct template_context *ctx, const char *name)
 	return NULL;
 }
 
-/* index .Service.Labels "key": the label's value, "" for one that is not set, NULL for bad syntax. */
-static const char *lookup_label(const struct template_context *ctx, const char *expr)
+static const char *label(const struct template_context *ctx, const char *key)
 {
-	static const char prefix[] = "index .Service.Labels \"";
+	for (size_t i = 0; i < ctx->n_service_labels; i++)
+		if (!strcmp(ctx->service_labels[i].key, key))
+			return ctx->service_labels[i].value;
+	return "";
+}
+
+/* What stands behind a prefix, as "text" or `text`: malloc'd. NULL when it is something else. */
+static char *argument(const char *expr, const char *prefix)
+{
 	size_t n;
 
-	if (!starts_with(expr, prefix) || !ends_with(expr, "\""))
+	if (!starts_with(expr, prefix))
 		return NULL;
-	expr += sizeof(prefix) - 1;
+	expr += strlen(prefix);
+	expr += strspn(expr, " \t");
 	n = strlen(expr);
-	if (!n--)
+	if (n < 2 || (*expr != '"' && *expr != '`') || strchr(expr + 1, *expr) != expr + n - 1)
 		return NULL;
-	for (size_t i = 0; i < ctx->n_service_labels; i++) {
-		const struct template_label *l = &ctx->service_labels[i];
+	return xstrndup(expr + 1, n - 2);
+}
 
-		if (strlen(l->key) == n && !memcmp(l->key, expr, n))
-			return l->value;
+static int call(const struct template_context *ctx, const char *expr, struct buf *out,
+		struct err *err)
+{
+	static const char *const functions[] = {"env", "secret", "config"};
+
+	for (size_t i = 0; ctx->call && i < ARRAY_SIZE(functions); i++) {
+		_cleanup_free_ char *name = argument(expr, functions[i]);
+
+		if (name)
+			return ctx->call(ctx->arg, functions[i], name, out, err);
 	}
-	return "";
+	return err_set(err, -EINVAL, "template {{%s}}: no such placeholder", expr);
+}
+
+static int expand(const struct template_context *ctx, const char *expr, struct buf *out,
+		  struct err *err)
+{
+	static const char labels[] = ".Service.Labels.";
+	_cleanup_free_ char *key = argument(expr, "index .Service.Labels ");
+	const char *value = lookup(ctx, expr);
+
+	if (!value && key)
+		value = label(ctx, key);
+	if (!value && starts_with(expr, labels))
+		value = label(ctx, expr + sizeof(labels) - 1);
+	if (!value)
+		return call(ctx, expr, out, err);
+	buf_str(out, value);
+	return 0;
+}
+
+static bool space(char c)
+{
+	return isspace((unsigned char)c);
 }
 
 int template_expand(const struct template_context *ctx, const char *text, struct buf *out,
@@ -53,24 +91,29 @@ int template_expand(const struct template_context *ctx, const char *text, struct
 	const char *open;
 
 	while ((open = strstr(text, "{{"))) {
-		const char *close = strstr(open, "}}"), *end, *value;
+		const char *close = strstr(open, "}}"), *before = open, *end = close;
 		_cleanup_free_ char *expr = NULL;
+		int rc;
 
 		if (!close)
 			return err_set(err, -EINVAL, "template %s: unclosed action", text);
-		buf_add(out, text, open - text);
+		open += 2;
+		if (*open == '-' && space(open[1]))
+			for (open++; before > text && space(before[-1]); before--)
+				;
+		buf_add(out, text, before - text);
 		text = close + 2;
-		for (open += 2, end = close; open < end && isspace((unsigned char)*open); open++)
-			;
-		while (end > open && isspace((unsigned char)end[-1]))
+		if (end - open > 1 && end[-1] == '-' && space(end[-2]))
+			for (end--; space(*text); text++)
+				;
+		while (open < end && space(*open))
+			open++;
+		while (end > open && space(end[-1]))
 			end--;
 		expr = xstrndup(open, end - open);
-		value = lookup(ctx, expr);
-		if (!value)
-			value = lookup_label(ctx, expr);
-		if (!value)
-			return err_set(err, -EINVAL, "template {{%s}}: no such placeholder", expr);
-		buf_str(out, value);
+		rc = expand(ctx, expr, out, err);
+		if (rc)
+			return rc;
 	}
 	buf_str(out, text);
 	return 0;

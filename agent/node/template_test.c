@@ -4,6 +4,15 @@
 #include "node/template.h"
 
 static const struct template_label labels[] = {{"tier", "front"}};
+static int call(void *arg, const char *function, const char *name, struct buf *out, struct err *err)
+{
+	(void)arg;
+	if (!strcmp(name, "none"))
+		return err_set(err, -ENOENT, "no %s", function);
+	buf_printf(out, "%s of %s", function, name);
+	return 0;
+}
+
 static const struct template_context ctx = {
 	.service_name = "web",
 	.service_labels = labels,
@@ -22,6 +31,11 @@ TEST(expansions)
 		{"{{.Service.Name}}-{{.Task.Slot}}@{{ .Node.Hostname }}", "web-3@n1"},
 		{"{{index .Service.Labels \"tier\"}}", "front"},
 		{"{{index .Service.Labels \"none\"}}", ""},
+		{"{{index .Service.Labels `tier`}}", "front"},
+		{"{{.Service.Labels.tier}}{{.Service.Labels.none}}", "front"},
+		{"a \n {{- .Task.Slot -}} \t b", "a3b"},
+		{"a {{-.Task.Slot}}", NULL},
+		{"{{env \"A\"}}", NULL},
 		{"{{.Task.ID}}", ""},
 		{"{{.Nope}}", NULL},
 		{"{{index .Service.Labels \"}}", NULL},
@@ -42,6 +56,23 @@ TEST(expansions)
 		}
 		buf_done(&out);
 	}
+}
+
+TEST(functions_of_files)
+{
+	struct template_context file = ctx;
+	struct buf out = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	file.call = call;
+	ASSERT_EQ(0, template_expand(&file, "{{env \"A\"}}, {{ secret `b` }}, {{config \"c\"}}",
+				     &out, &err));
+	EXPECT_STREQ("env of A, secret of b, config of c", out.data);
+	EXPECT_EQ(-ENOENT, template_expand(&file, "{{secret \"none\"}}", &out, &err));
+	EXPECT_STREQ("no secret", err.msg);
+	EXPECT_EQ(-EINVAL, template_expand(&file, "{{secret \"a\" \"b\"}}", &out, &err));
+	EXPECT_EQ(-EINVAL, template_expand(&file, "{{secret}}", &out, &err));
+	buf_done(&out);
 }
 
 TEST_HARNESS_MAIN

@@ -48,6 +48,13 @@ check "runs" wait_for 30 tasks_run n1 files 1
 check "the secret is there" equals treasure-4711 in_task files cat /run/secrets/key
 check "with owner and mode" equals "65534 65534 400" in_task files stat -c '%u %g %a' /run/secrets/key
 check "the config is expanded" equals "I am files on n1" in_task files cat /etc/me
+compound() { printf 'key={{secret "key"}} of {{env "WHO"}}\n{{- config `/etc/me` }}, {{.Service.Labels.l}}' | docker config create --template-driver golang c2 -; }
+check "a config of the service's other files and variables" compound
+check "is added" docker service update -q --no-resolve-image --config-add source=c2,target=/all --env-add 'WHO=task {{.Task.Slot}}' --label-add l=label files
+check "is expanded with them" equals "key=treasure-4711 of task 1I am {{.Service.Name}} on {{.Node.Hostname}}, label" in_task files cat /all
+check "a config of what is not there" bash -c "printf '{{secret \"none\"}}' | command docker -H unix://$(node_sock n1) config create --template-driver golang c3 -"
+check "is a reason to reject" create --name lacks --restart-condition none --config source=c3,target=/x alpine true
+check "which is said" wait_for 30 shows lacks '^Rejected .*secret target none not found'
 not_on_disk() { sync; ! grep -rqs treasure-4711 "$LAB/n1/data"; }
 check "the secret is on no disk" not_on_disk
 
