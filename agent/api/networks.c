@@ -133,7 +133,11 @@ struct found {
 	struct network *local;
 };
 
-/* Whole IDs and names of either kind go before parts of IDs. scope: "", "local", "swarm". */
+/*
+ * Whole IDs and names of either kind go before parts of IDs. scope: "", "local", "swarm". Only who
+ * asks for the swarm's means its "host" and "bridge", which stand for those of the nodes: the CLI
+ * does for services.
+ */
 static int find(struct api_call *call, const char *ref, const char *scope, struct found *ret,
 		struct err *err)
 {
@@ -145,7 +149,7 @@ static int find(struct api_call *call, const char *ref, const char *scope, struc
 
 	if (s && store_find(s, STORE_NETWORK, ref, (const void **)&n, NULL))
 		n = NULL;
-	if (n && check_network_predefined(n))
+	if (n && check_network_predefined(n) && !streq(scope, "swarm"))
 		n = NULL;
 	whole = l && (!strcmp(net_id(l), ref) || !strcmp(net_name(l), ref));
 	if (n && (!l || net_is_swarm(l) || !whole || !strcmp(n->id, ref))) {
@@ -323,7 +327,12 @@ static void create_with(struct api_call *call, json_t *body)
 		api_reply_err(call, &err);
 		return;
 	}
-	if (streq(driver, "overlay") || (streq(scope, "swarm") && str_empty(driver))) {
+	if (streq(driver, "overlay") && streq(scope, "local")) {
+		err_set(&err, -EPERM, "cannot downgrade network scope for overlay networks");
+		api_reply_err(call, &err);
+		return;
+	}
+	if (streq(driver, "overlay") || streq(scope, "swarm")) {
 		create_swarm(call, body);
 		return;
 	}

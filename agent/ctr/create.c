@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A create request made whole: defaults, the image's part, and what dockerd refuses. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -359,16 +360,18 @@ static void config_defaults(struct ctr *c)
 	static const char *const bools[] = {"AttachStdin", "AttachStdout", "AttachStderr",
 					    "Tty",	   "OpenStdin",	   "StdinOnce"};
 	static const char *const strings[] = {"Domainname", "User", "WorkingDir"};
-	char hostname[13];
+	char hostname[HOST_NAME_MAX + 1] = "";
 
 	for (size_t i = 0; i < ARRAY_SIZE(bools); i++)
 		dflt(c->config, bools[i], json_false());
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		dflt(c->config, strings[i], json_string(""));
 	dflt(c->config, "OnBuild", json_null());
-	if (!*js(c->config, "Hostname") && strcmp(js(c->host, "NetworkMode"), "host")) {
-		memcpy(hostname, c->id, 12);
-		hostname[12] = 0;
+	if (!*js(c->config, "Hostname")) {
+		if (!strcmp(js(c->host, "NetworkMode"), "host"))
+			gethostname(hostname, sizeof(hostname) - 1);
+		else
+			memcpy(hostname, c->id, 12);
 		json_object_set_new(c->config, "Hostname", json_string(hostname));
 	}
 	if (!json_object_size(json_object_get(c->config, "Volumes")))

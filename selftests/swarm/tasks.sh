@@ -58,6 +58,13 @@ check "which is said" wait_for 30 shows lacks '^Rejected .*secret target none no
 not_on_disk() { sync; ! grep -rqs treasure-4711 "$LAB/n1/data"; }
 check "the secret is on no disk" not_on_disk
 
+# the node's own networks
+check "a service on the node's network" docker service create -q --name onhost --no-resolve-image --network host alpine tail -f /dev/null
+check "its hostname is the node's" equals "n1 host n1" eval 'docker inspect -f "{{.Config.Hostname}} {{.HostConfig.NetworkMode}}" "$(ctr_of onhost)" | tr "\n" " "; in_task onhost hostname'
+check "it sees the node's links" says 10.77.0.11 in_task onhost ip addr show eth0
+check "another on its bridge" docker service create -q --name onbridge --no-resolve-image --network bridge alpine tail -f /dev/null
+check "is there" equals bridge eval 'docker inspect -f "{{.HostConfig.NetworkMode}}" "$(ctr_of onbridge)"'
+
 # ports, signals
 check "a port in host mode" create --name hosted --publish mode=host,published=8081,target=80 web
 check "runs" wait_for 30 tasks_run n1 hosted 1
