@@ -280,6 +280,16 @@ static void takeover(FIXTURE_DATA(alloc) * f)
 	settle(f);
 }
 
+TEST_F(alloc, gateways_go_before_reserved_addresses)
+{
+	Pb__Network *n = network("aux", "10.9.0.0/24");
+	Pb__IPAMConfig *c = n->spec->ipam->configs[0];
+
+	pb_set_label(&c->n_reserved, &c->reserved, "printer", "10.9.0.5");
+	put(self, n);
+	EXPECT_STREQ("10.9.0.1", store_network(self->s, "aux")->ipam->configs[0]->gateway);
+}
+
 TEST_F(alloc, networks_get_subnets_and_vnis)
 {
 	const Pb__Network *n = store_network(self->s, "ingress");

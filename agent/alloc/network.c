@@ -117,6 +117,7 @@ static struct subnet *add_subnet(struct anet *net, const struct cidr *c, const P
 		if (!cidr_parse(conf->reserved[i]->value, &r) && subnet_has(s, r.addr))
 			subnet_set(s, r.addr);
 	}
+	s->used.next = 0; /* the gateway is the first address, whatever is reserved behind it */
 	return s;
 }
 
