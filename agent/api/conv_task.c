@@ -2,14 +2,21 @@
 #include "api/conv.h"
 
 const struct json_word json_task_states[] = {
-	{"new", PB__TASK_STATE__NEW},		{"allocated", PB__TASK_STATE__PENDING},
-	{"pending", PB__TASK_STATE__PENDING},	{"assigned", PB__TASK_STATE__ASSIGNED},
-	{"accepted", PB__TASK_STATE__ACCEPTED}, {"preparing", PB__TASK_STATE__PREPARING},
-	{"ready", PB__TASK_STATE__READY},	{"starting", PB__TASK_STATE__STARTING},
-	{"running", PB__TASK_STATE__RUNNING},	{"complete", PB__TASK_STATE__COMPLETE},
-	{"shutdown", PB__TASK_STATE__SHUTDOWN}, {"failed", PB__TASK_STATE__FAILED},
-	{"rejected", PB__TASK_STATE__REJECTED}, {"remove", PB__TASK_STATE__REMOVE},
-	{"orphaned", PB__TASK_STATE__ORPHANED}, {0},
+	{"new", PB__TASK_STATE__NEW},
+	{"pending", PB__TASK_STATE__PENDING},
+	{"assigned", PB__TASK_STATE__ASSIGNED},
+	{"accepted", PB__TASK_STATE__ACCEPTED},
+	{"preparing", PB__TASK_STATE__PREPARING},
+	{"ready", PB__TASK_STATE__READY},
+	{"starting", PB__TASK_STATE__STARTING},
+	{"running", PB__TASK_STATE__RUNNING},
+	{"complete", PB__TASK_STATE__COMPLETE},
+	{"shutdown", PB__TASK_STATE__SHUTDOWN},
+	{"failed", PB__TASK_STATE__FAILED},
+	{"rejected", PB__TASK_STATE__REJECTED},
+	{"remove", PB__TASK_STATE__REMOVE},
+	{"orphaned", PB__TASK_STATE__ORPHANED},
+	{0},
 };
 
 static const struct json_table container_status = {

@@ -75,6 +75,17 @@ static void on_gone(struct http_req *req, void *arg)
 	free(t);
 }
 
+/* A container's log takes what is no number for "all"; dockerd refuses it here. */
+static int check_tail(struct api_call *call, struct err *err)
+{
+	const char *tail = api_query(call, "tail");
+	int64_t n;
+
+	if (str_empty(tail) || !strcmp(tail, "all") || !parse_i64(tail, 0, INT64_MAX, &n))
+		return 0;
+	return err_set(err, -EINVAL, "tail value must be a positive integer or \"all\"");
+}
+
 static void stream(struct api_call *call, const Pb__LogSelector *sel, bool tty)
 {
 	Pb__LogSubscriptionOptions options = PB__LOG_SUBSCRIPTION_OPTIONS__INIT;
@@ -86,6 +97,8 @@ static void stream(struct api_call *call, const Pb__LogSelector *sel, bool tty)
 	struct tail *t;
 	int rc = api_log_query(call, &q, &err);
 
+	if (!rc)
+		rc = check_tail(call, &err);
 	if (!rc && !broker)
 		rc = err_set(&err, -EUNATCH, "this manager does not serve logs now: try again");
 	if (rc) {

@@ -29,26 +29,24 @@ struct query {
 	bool up_to_date, want_up_to_date;
 };
 
-/* The filter's names or IDs as a set of IDs. One that is not found fits nothing. */
-static json_t *resolve(struct store *s, const struct filters *f, const char *name,
-		       enum store_kind kind)
+/* The filter's names or IDs as a set of IDs; NULL without the filter. */
+static int resolve(struct store *s, const struct filters *f, const char *name, enum store_kind kind,
+		   json_t **ret, struct err *err)
 {
-	json_t *set;
 	const char *v;
 
 	if (!filters_has(f, name))
-		return NULL;
-	set = json_object();
+		return 0;
+	*ret = json_object();
 	for (size_t i = 0; (v = filters_value(f, name, i)); i++) {
 		const void *obj;
+		int rc = store_find(s, kind, v, &obj, err);
 
-		if (store_find(s, kind, v, &obj, NULL))
-			json_object_set_new(set, v,
-					    json_true()); /* an object that is gone: its ID */
-		else
-			json_object_set_new(set, store_id(obj), json_true());
+		if (rc)
+			return rc;
+		json_object_set_new(*ret, store_id(obj), json_true());
 	}
-	return set;
+	return 0;
 }
 
 static int read_query(struct api_call *call, struct store *s, struct query *q, struct err *err)
@@ -69,11 +67,11 @@ static int read_query(struct api_call *call, struct store *s, struct query *q, s
 	}
 	q->want_up_to_date = filters_has(q->f, "_up-to-date");
 	rc = filters_bool(q->f, "_up-to-date", false, &q->up_to_date, err);
-	if (rc)
-		return rc;
-	q->services = resolve(s, q->f, "service", STORE_SERVICE);
-	q->nodes = resolve(s, q->f, "node", STORE_NODE);
-	return 0;
+	if (!rc)
+		rc = resolve(s, q->f, "service", STORE_SERVICE, &q->services, err);
+	if (!rc)
+		rc = resolve(s, q->f, "node", STORE_NODE, &q->nodes, err);
+	return rc;
 }
 
 static bool up_to_date(struct store *s, const Pb__Task *t)

@@ -64,6 +64,7 @@ check "one on each" wait_for 60 spread_is port "n1:1 n2:1 n3:1"
 check "the others say why" wait_for 30 reason_is port "no suitable node (host-mode port already in use on 3 nodes)"
 
 check "too much memory" create big --reserve-memory 900g
+check "waits" equals Pending eval "docker service ps --format '{{.CurrentState}}' big | cut -d' ' -f1"
 check "says why" wait_for 30 reason_is big "no suitable node (insufficient resources on 3 nodes)"
 check "no such label" create nowhere --constraint node.labels.zone==north
 check "says why" wait_for 30 reason_is nowhere "no suitable node (scheduling constraints not satisfied on 3 nodes)"
