@@ -61,9 +61,9 @@ static json_t *registry_config(const struct options *o)
 
 static json_t *plugins(struct engine *e)
 {
-	json_t *out = json_pack("{s:[s], s:[s,s,s,s,s], s:n, s:[s,s]}", "Volume", "local",
-				"Network", "bridge", "host", "ingress", "null", "overlay",
-				"Authorization", "Log", "json-file", "local"),
+	json_t *out = json_pack("{s:[s], s:[s,s,s,s], s:n, s:[s,s]}", "Volume", "local", "Network",
+				"bridge", "host", "null", "overlay", "Authorization", "Log",
+				"json-file", "local"),
 	       *more = plugins_describe(e->plugins), *v;
 	size_t i;
 

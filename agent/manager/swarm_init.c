@@ -201,8 +201,9 @@ void swarm_init(struct swarm *s, const struct swarm_init_options *opt, swarm_don
 	else if (opt->data_path_port &&
 		 (opt->data_path_port < DATA_PORT_MIN || opt->data_path_port > DATA_PORT_MAX))
 		rc = err_set(&err, -EINVAL,
-			     "invalid DataPathPort: the data path port must be between %d and %d",
-			     DATA_PORT_MIN, DATA_PORT_MAX);
+			     "invalid DataPathPort %u: the data path port must be between %d and "
+			     "%d",
+			     opt->data_path_port, DATA_PORT_MIN, DATA_PORT_MAX);
 	else
 		rc = swarm_check_availability(opt->node.availability, &err);
 	if (!rc)
