@@ -13,6 +13,7 @@
 #include "ctr/stats.h"
 #include "ctr/stream.h"
 #include "loop/loop.h"
+#include "rpc/websocket.h"
 
 enum { UNSENT_MAX = 1 << 20 };
 
@@ -187,7 +188,7 @@ static void end_attach_logs(void *arg)
 	free(t);
 }
 
-static void attach(struct api_call *call)
+static void attach_to(struct api_call *call, bool websocket)
 {
 	/* before a container that is not found ends the call */
 	bool logs_first = api_query_bool(call, "logs", false);
@@ -196,6 +197,7 @@ static void attach(struct api_call *call)
 	struct log_sink sink = {.record = on_attach_record, .end = end_attach_logs};
 	struct err err = ERR_INIT;
 	struct tail *t;
+	bool all;
 
 	if (!c)
 		return;
@@ -212,21 +214,28 @@ static void attach(struct api_call *call)
 		api_reply_err(call, &err);
 		return;
 	}
+	if (websocket && websocket_check(call->req, &err)) {
+		api_reply_err(call, &err);
+		return;
+	}
 	t = xcalloc(1, sizeof(*t));
 	t->call = call;
-	t->tty = ctr_tty(c);
+	/* a websocket has one stream, without heads; before 1.42 it had all of them */
+	all = websocket && call->version < 142;
+	t->tty = websocket || ctr_tty(c);
 	t->stream = api_query_bool(call, "stream", false);
 	snprintf(t->id, sizeof(t->id), "%s", ctr_id(c));
 	t->opt = (struct stream_options){
 		.tty = t->tty,
-		.in = api_query_bool(call, "stdin", false) &&
+		.in = (all || api_query_bool(call, "stdin", false)) &&
 		      json_is_true(json_object_get(ctr_config(c), "OpenStdin")),
-		.out = api_query_bool(call, "stdout", false),
-		.err = api_query_bool(call, "stderr", false),
+		.out = all || api_query_bool(call, "stdout", false),
+		.err = all || api_query_bool(call, "stderr", false),
 	};
 	q.out = t->opt.out;
 	q.err = t->opt.err;
-	t->client = http_hijack(call->req, api_stream_type(call, t->tty));
+	t->client = websocket ? http_websocket(call->req, call->engine->loop, call->version < 128)
+			      : http_hijack(call->req, api_stream_type(call, t->tty));
 	sink.arg = t;
 	if (t->client && logs_first && (q.out || q.err) &&
 	    !logs_open(c, &q, &sink, &t->reader, NULL))
@@ -237,6 +246,16 @@ static void attach(struct api_call *call)
 		bufferevent_free(t->client);
 	api_call_free(call);
 	free(t);
+}
+
+static void attach(struct api_call *call)
+{
+	attach_to(call, false);
+}
+
+static void attach_websocket(struct api_call *call)
+{
+	attach_to(call, true);
 }
 
 /* --- stats --- */
@@ -332,6 +351,7 @@ static void top(struct api_call *call)
 const struct api_route api_log_routes[] = {
 	{"GET", "/containers/{name}/logs", logs},
 	{"POST", "/containers/{name}/attach", attach},
+	{"GET", "/containers/{name}/attach/ws", attach_websocket},
 	{"GET", "/containers/{name}/stats", stats},
 	{"GET", "/containers/{name}/top", top},
 	{0},

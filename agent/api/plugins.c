@@ -213,25 +213,12 @@ static void push(struct api_call *call)
 
 /* --- what is not served --- */
 
-/* Of BuildKit and of websockets: clients fall back when they get this. */
+/* Of BuildKit: clients fall back when they get this. */
 static void no_session(struct api_call *call)
 {
 	struct err err = ERR_INIT;
 
 	err_set(&err, -EOPNOTSUPP, "BuildKit's sessions are not served: set DOCKER_BUILDKIT=0");
-	api_reply_err(call, &err);
-}
-
-static void no_websocket(struct api_call *call)
-{
-	struct ctr *c = api_ctr(call);
-	struct err err = ERR_INIT;
-
-	if (!c)
-		return;
-	err_set(&err, -EOPNOTSUPP,
-		"attaching over a websocket is not supported: use POST /containers/%s/attach",
-		call->param[0]);
 	api_reply_err(call, &err);
 }
 
@@ -257,7 +244,6 @@ const struct api_route api_plugin_routes[] = {
 	{"POST", "/plugins/{name...}/set", set},
 	{"DELETE", "/plugins/{name...}", remove_plugin},
 	{"POST", "/session", no_session},
-	{"GET", "/containers/{name}/attach/ws", no_websocket},
 	{"PUT", "/volumes/{name}", no_cluster_volumes},
 	{0},
 };

@@ -439,18 +439,23 @@ struct bufferevent *http_req_take(struct http_req *req)
 	return bev;
 }
 
-struct bufferevent *http_hijack(struct http_req *req, const char *type)
+struct bufferevent *http_hijack_to(struct http_req *req, const char *type, const char *protocol)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 
 	if (req->conn) {
 		send_head(req, req->upgrade ? 101 : 200, type, &out);
 		if (req->upgrade)
-			buf_str(&out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
+			buf_printf(&out, "Connection: Upgrade\r\nUpgrade: %s\r\n", protocol);
 		buf_str(&out, "\r\n");
 		send_buf(req, &out);
 	}
 	return http_req_take(req);
+}
+
+struct bufferevent *http_hijack(struct http_req *req, const char *type)
+{
+	return http_hijack_to(req, type, "tcp");
 }
 
 static void shutdown_now(struct bufferevent *bev)

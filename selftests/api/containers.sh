@@ -25,6 +25,22 @@ check "and five out" equals 5000000 bigger
 tty() { timeout 60 script -qec "docker -H unix://$(node_sock n1) run --network none --rm -it alpine sh -c 'tty; stty size'" /dev/null < /dev/null | tr -d '\r'; }
 check "a terminal" says /dev/pts/0 tty
 
+# Attach over a websocket. usage: ws CONTAINER QUERY [bad]
+ws() { python3 selftests/api/ws.py "$(node_sock n1)" "/v1.42/containers/$1/attach/ws?$2" "${@:3}"; }
+run -d -i --name talk alpine sh -c 'read n; head -c $n | wc -c; echo err >&2' > /dev/null
+sent() { { echo 3000000; head -c 3000000 /dev/zero; } | ws talk "stream=1&stdin=1&stdout=1&stderr=1" 2>&1; }
+check "over a websocket, in and out without heads" equals "pong ping
+3000000
+err
+closed 1000" sent
+check "what was said before" equals "3000000
+err" eval 'ws talk "logs=1&stdout=1&stderr=1" 2> /dev/null < /dev/null'
+docker start talk > /dev/null
+check "a client that breaks the rules" says "closed 1002" ws talk "stream=1&stdin=1" bad < /dev/null
+check "no websocket" says "the request does not ask for a websocket" curl -s --unix-socket "$(node_sock n1)" http://d/containers/talk/attach/ws
+check "no container" refuses "404 Not Found" ws nope "stream=1" < /dev/null
+docker rm -f talk > /dev/null
+
 # -- what it sees
 check "environment" equals "x y" run --rm -e A=x -e B=y alpine sh -c 'echo $A $B'
 check "user by name" equals "65534 65534" run --rm -u nobody alpine sh -c 'echo $(id -u) $(id -g)'
