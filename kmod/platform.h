@@ -92,27 +92,6 @@ INLINE void buf_for_host(struct sk_buff *skb)
 	skb->pkt_type = PACKET_HOST;
 }
 
-INLINE __u32 csum_diff(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size,
-		       __u32 seed)
-{
-	__wsum sum = (__force __wsum)seed;
-	__u32 i;
-
-	for (i = 0; i < from_size / 4; i++)
-		sum = csum_sub(sum, (__force __wsum)from[i]);
-	for (i = 0; i < to_size / 4; i++)
-		sum = csum_add(sum, (__force __wsum)to[i]);
-	return (__force __u32)sum;
-}
-
-INLINE int buf_csum_ip(struct sk_buff *skb, __u32 off, __u32 diff)
-{
-	if (skb_ensure_writable(skb, off + sizeof(__sum16)))
-		return -1;
-	csum_replace_by_diff((__sum16 *)(skb->data + off), (__force __wsum)diff);
-	return 0;
-}
-
 /* inet_proto_csum_replace_by_diff(), whose arguments are not the same in all versions. */
 INLINE int buf_csum_l4(struct sk_buff *skb, __u32 off, __u32 diff, __u32 flags)
 {

@@ -20,39 +20,34 @@ SW_INLINE __u32 sw_csum_add(__u32 sum, __u32 x)
 	return sum + (sum < x);
 }
 
-/* size is even and the data 2-byte aligned. */
+/* size is even. */
 SW_INLINE __u32 sw_csum_block(__u32 sum, const void *p, __u32 size)
 {
-	const __u16 *w = (const __u16 *)p;
+	__u16 word;
 	__u32 i;
 
-	for (i = 0; i < size / 2; i++)
-		sum = sw_csum_add(sum, w[i]);
+	for (i = 0; i < size; i += sizeof(word)) {
+		__builtin_memcpy(&word, (const __u8 *)p + i, sizeof(word));
+		sum = sw_csum_add(sum, word);
+	}
 	return sum;
 }
 
-/* The checksum after a word of the data went from old to new (RFC 1624 eqn. 3). */
-SW_INLINE __u16 sw_csum_replace2(__u16 check, __u16 old, __u16 new_)
+/* What sums change by when a word of the data goes from old to new, added to sum. */
+SW_INLINE __u32 sw_csum_diff16(__u32 sum, __be16 old, __be16 new_)
 {
-	return sw_csum_fold((__u32)(__u16)~check + (__u16)~old + new_);
+	sum = sw_csum_add(sum, (__u16) ~(SW_FORCE __u16)old);
+	return sw_csum_add(sum, (SW_FORCE __u16)new_);
 }
 
-SW_INLINE __u16 sw_csum_replace4(__u16 check, __u32 old, __u32 new_)
+SW_INLINE __u32 sw_csum_diff32(__u32 sum, __be32 old, __be32 new_)
 {
-	__u32 sum = (__u16)~check;
-
-	sum = sw_csum_add(sum, ~old);
-	sum = sw_csum_add(sum, new_);
-	return sw_csum_fold(sum);
+	sum = sw_csum_add(sum, ~(SW_FORCE __u32)old);
+	return sw_csum_add(sum, (SW_FORCE __u32)new_);
 }
 
-/*
- * For the field of a UDP header over IPv4: none stays none, and a computed 0 is sent as 0xffff
- * (RFC 768). A TCP field is never looked at that way: 0 and 0xffff are equally right there.
- */
-SW_INLINE __u16 sw_csum_udp(__u16 old_check, __u16 new_check)
+/* The checksum after sums changed by diff (RFC 1624 eqn. 3). */
+SW_INLINE __u16 sw_csum_update(__u16 check, __u32 diff)
 {
-	if (!old_check)
-		return 0;
-	return new_check ? new_check : 0xffff;
+	return sw_csum_fold(sw_csum_add((__u16)~check, diff));
 }

@@ -7,7 +7,7 @@
 
 #include "swarm/flow.h"
 
-#define SW_LAYOUT 2
+#define SW_LAYOUT 3
 
 enum sw_settings_flags {
 	SW_RETURN_DIRECT = 1 << 0,
@@ -134,7 +134,7 @@ enum sw_flow_state {
 	SW_FLOW_FIN = 1 << 0,
 	SW_FLOW_FIN_REPLY = 1 << 1,
 	SW_FLOW_RST = 1 << 2,
-	SW_FLOW_TO_NODE = 1 << 3, /* reply: the client is behind the entry node only */
+	SW_FLOW_TO_NODE = 1 << 3, /* published, reply: the client is behind the entry node only */
 	SW_FLOW_IN_NETWORK = 1 << 4, /* reply: the client is a container of the network */
 };
 

@@ -67,11 +67,11 @@ INLINE struct verdict answer_arp(struct sk_buff *skb, const struct sw_link *link
 INLINE struct verdict answer_echo(struct sk_buff *skb, struct pkt *p)
 {
 	struct target t = {.saddr = p->daddr, .daddr = p->saddr};
-	struct icmp_head old = {.type = ICMP_ECHO}, to = {.type = ICMP_ECHOREPLY};
-	__u32 icmp = l4_offset(p), diff = csum_diff((__be32 *)&old, 4, (__be32 *)&to, 4, 0);
+	const __be16 old = sw_htons(ICMP_ECHO << 8), to = sw_htons(ICMP_ECHOREPLY << 8);
+	__u32 icmp = l4_offset(p), diff = sw_csum_diff16(0, old, to);
 
 	if (rewrite(skb, p, &t) || buf_csum_l4(skb, icmp + CSUM_OFFSET_ICMP, diff, 0) ||
-	    buf_store(skb, icmp, &to.type, 1))
+	    buf_store(skb, icmp, &to, 2))
 		return DROP(REWRITE);
 	return turn_around(skb, 0);
 }
@@ -105,13 +105,13 @@ INLINE struct verdict answer_too_big(struct sk_buff *skb, struct pkt *p, __u32 m
 	h.ip.protocol = IPPROTO_ICMP;
 	h.ip.saddr = addr;
 	h.ip.daddr = p->saddr;
-	sum = csum_diff(NULL, 0, (__be32 *)&h.ip, sizeof(h.ip), 0);
+	sum = sw_csum_block(0, &h.ip, sizeof(h.ip));
 	h.ip.check = (SW_FORCE __sum16)sw_csum_fold(sum);
 	h.icmp.type = ICMP_DEST_UNREACH;
 	h.icmp.code = ICMP_FRAG_NEEDED;
 	h.icmp.mtu = sw_htons(mtu);
-	sum = csum_diff(NULL, 0, (__be32 *)&h.icmp, sizeof(h.icmp), 0);
-	sum = csum_diff(NULL, 0, embedded, sizeof(embedded), sum);
+	sum = sw_csum_block(0, &h.icmp, sizeof(h.icmp));
+	sum = sw_csum_block(sum, embedded, sizeof(embedded));
 	h.icmp.check = (SW_FORCE __sum16)sw_csum_fold(sum);
 	if (buf_store(skb, L3, &h, sizeof(h)))
 		return DROP(REWRITE);

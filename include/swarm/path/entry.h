@@ -61,7 +61,6 @@ INLINE struct sw_port *port_of(const struct sk_buff *skb, const struct pkt *p)
 INLINE struct verdict from_clients(struct sk_buff *skb, struct pkt *p,
 				   const struct sw_settings *set)
 {
-	struct sw_link *link;
 	struct sw_port *port;
 
 	if (skb->protocol != sw_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST ||
@@ -74,9 +73,7 @@ INLINE struct verdict from_clients(struct sk_buff *skb, struct pkt *p,
 	port = port_of(skb, p);
 	if (!port)
 		return PASS;
-	link = find_link(skb);
-	return published(skb, p, set, port,
-			 link && link->flags & SW_LINK_BRIDGE ? SW_FLOW_TO_NODE : 0);
+	return published(skb, p, set, port);
 }
 
 /* From an uplink or a bridge: clients of published ports, VXLAN from other nodes. */
@@ -101,7 +98,7 @@ INLINE int path_loopback(struct sk_buff *skb, const struct sw_settings *set)
 	port = port_of(skb, &p);
 	if (!port)
 		return ACT_PASS;
-	return leave(skb, set, &p, published(skb, &p, set, port, SW_FLOW_TO_NODE));
+	return leave(skb, set, &p, published(skb, &p, set, port));
 }
 
 INLINE struct verdict from_device(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,

@@ -102,21 +102,34 @@ INLINE struct verdict to_backend_node(struct sk_buff *skb, struct pkt *p,
 /* Is the packet for this node itself? Only then are its ports the published ones. */
 INLINE int is_for_node(struct sk_buff *skb, const struct pkt *p, const struct sw_settings *set)
 {
-	return buf_ifindex(skb) == set->lo_ifindex || is_own_addr(skb, p->saddr, p->daddr);
+	return p->daddr == set->vtep.w[3] || buf_ifindex(skb) == set->lo_ifindex ||
+	       is_own_addr(skb, p->saddr, p->daddr);
 }
 
-/* state: SW_FLOW_TO_NODE when only this node can answer the client. */
+/* SW_FLOW_TO_NODE when only this node can answer the client: its own processes, a bridge's. */
+INLINE __u32 origin_of(const struct sk_buff *skb, const struct sw_settings *set)
+{
+	const struct sw_link *link;
+
+	if (buf_ifindex(skb) == set->lo_ifindex)
+		return SW_FLOW_TO_NODE;
+	link = find_link(skb);
+	return link && link->flags & SW_LINK_BRIDGE ? SW_FLOW_TO_NODE : 0;
+}
+
 INLINE struct verdict published(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
-				const struct sw_port *port, __u32 state)
+				const struct sw_port *port)
 {
 	struct sw_flow n = {}, *f = flow_of(skb, p, SW_FLOW_PUBLISHED);
 	struct sw_endpoint *e = NULL;
 	struct sw_addr addr;
+	__u32 origin;
 
 	if (f && !is_over(f, p))
 		e = backend_of(skb, f, port->vni);
 	if (e) {
 		addr = f->dst;
+		origin = READ_ONCE(f->state) & SW_FLOW_TO_NODE;
 		touch(f, p, SW_FLOW_FIN);
 	} else {
 		if (!is_for_node(skb, p, set))
@@ -132,11 +145,12 @@ INLINE struct verdict published(struct sk_buff *skb, struct pkt *p, const struct
 		n.dport = port->target;
 		n.gen = e->gen;
 		n.seen_s = now_s();
+		n.state = origin = origin_of(skb, set);
 		put_flow(skb, &p->key, &n, 0);
 		note_flow(skb, set, &p->key, &n);
 	}
 	remember_fragment(skb, p);
 	if (!e->ifindex)
-		return to_backend_node(skb, p, set, e, port->vni, addr.w[3], state);
-	return to_backend(skb, p, set, e, port->vni, addr.w[3], port->target, 0, state);
+		return to_backend_node(skb, p, set, e, port->vni, addr.w[3], origin);
+	return to_backend(skb, p, set, e, port->vni, addr.w[3], port->target, 0, origin);
 }

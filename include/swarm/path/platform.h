@@ -37,12 +37,6 @@ INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 siz
 /* The packet is for this host, whatever the frame's destination was. */
 INLINE void buf_for_host(struct sk_buff *skb);
 
-/* Internet checksum (not folded) of to without from, added to seed. Sizes are multiples of 4. */
-INLINE __u32 csum_diff(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size,
-		       __u32 seed);
-/* Add diff to the IP header's checksum, which is at off. */
-INLINE int buf_csum_ip(struct sk_buff *skb, __u32 off, __u32 diff);
-
 enum csum_flags {
 	CSUM_PSEUDO = 1 << 0, /* what changed is in the pseudo header: so do unfinished checksums */
 	CSUM_UDP = 1 << 1, /* 0 means none, and stays; a sum that becomes 0 is written as 0xffff */

@@ -46,17 +46,26 @@ struct port_pair {
 
 INLINE __u32 diff_ports(const struct port_pair *old, const struct port_pair *to)
 {
-	return csum_diff((const __be32 *)old, 4, (const __be32 *)to, 4, 0);
+	return sw_csum_diff16(sw_csum_diff16(0, old->sport, to->sport), old->dport, to->dport);
 }
 
 /* Replace both addresses of the IP header at off. Returns the difference in *ret_diff. */
-INLINE int rewrite_addresses(struct sk_buff *skb, __u32 off, const __be32 old[2],
-			     const __be32 to[2], __u32 *ret_diff)
+INLINE int rewrite_addresses(struct sk_buff *skb, __u32 off, const __be32 to[2], __u32 *ret_diff)
 {
-	*ret_diff = csum_diff(old, 8, to, 8, 0);
-	if (buf_csum_ip(skb, off + __builtin_offsetof(struct iphdr, check), *ret_diff))
+	struct {
+		__u8 ttl, protocol;
+		__u16 check;
+		__be32 addr[2];
+	} ip;
+
+	off += __builtin_offsetof(struct iphdr, ttl);
+	if (buf_load(skb, off, &ip, sizeof(ip)))
 		return -1;
-	return buf_store(skb, off + __builtin_offsetof(struct iphdr, saddr), to, 8);
+	*ret_diff = sw_csum_diff32(sw_csum_diff32(0, ip.addr[0], to[0]), ip.addr[1], to[1]);
+	ip.check = sw_csum_update(ip.check, *ret_diff);
+	ip.addr[0] = to[0];
+	ip.addr[1] = to[1];
+	return buf_store(skb, off, &ip, sizeof(ip));
 }
 
 /*
@@ -67,23 +76,21 @@ INLINE int rewrite_addresses(struct sk_buff *skb, __u32 off, const __be32 old[2]
 INLINE int rewrite_icmp_error(struct sk_buff *skb, struct pkt *p, const struct target *t)
 {
 	__u32 icmp = l4_offset(p), inner = icmp + sizeof(struct icmp_head), diff;
-	__be32 old[2] = {p->saddr, p->daddr}, to[2] = {p->saddr, p->daddr};
+	__be32 to[2] = {p->saddr, p->daddr};
 	struct port_pair old_ports = {p->key.dport, p->key.sport}, ports = {t->dport, t->sport};
 
 	if (p->saddr == p->key.src.w[3])
 		to[0] = t->saddr;
 	if (p->daddr == p->key.dst.w[3])
 		to[1] = t->daddr;
-	if (rewrite_addresses(skb, L3, old, to, &diff))
+	if (rewrite_addresses(skb, L3, to, &diff))
 		return -1;
 	p->saddr = to[0];
 	p->daddr = to[1];
 
-	old[0] = p->key.dst.w[3];
-	old[1] = p->key.src.w[3];
 	to[0] = t->daddr;
 	to[1] = t->saddr;
-	if (rewrite_addresses(skb, inner, old, to, &diff))
+	if (rewrite_addresses(skb, inner, to, &diff))
 		return -1;
 	if (old_ports.sport == ports.sport && old_ports.dport == ports.dport)
 		return 0;
@@ -118,12 +125,12 @@ INLINE int rewrite_l4(struct sk_buff *skb, struct pkt *p, const struct target *t
 /* Afterwards p has the new addresses; its key is the flow's still. */
 INLINE int rewrite(struct sk_buff *skb, struct pkt *p, const struct target *t)
 {
-	__be32 old[2] = {p->saddr, p->daddr}, to[2] = {t->saddr, t->daddr};
+	__be32 to[2] = {t->saddr, t->daddr};
 	__u32 diff;
 
 	if (p->flags & PKT_ICMP_ERROR)
 		return rewrite_icmp_error(skb, p, t);
-	if (rewrite_addresses(skb, L3, old, to, &diff))
+	if (rewrite_addresses(skb, L3, to, &diff))
 		return -1;
 	p->saddr = t->saddr;
 	p->daddr = t->daddr;
