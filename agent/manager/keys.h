@@ -6,10 +6,9 @@
  */
 #pragma once
 
+#include "node/session_keys.h"
 #include "store/component.h"
 
-#define KEYS_GOSSIP "networking:gossip"
-#define KEYS_IPSEC "networking:ipsec"
 #define KEYS_ROTATION_MS (12 * 3600 * 1000ULL)
 
 extern const struct component_ops keys_component;

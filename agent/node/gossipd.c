@@ -15,6 +15,7 @@
 
 #include "core/log.h"
 #include "node/gossipd_impl.h"
+#include "node/session_keys.h"
 
 enum {
 	PORT = 7946,
@@ -25,7 +26,6 @@ enum {
 	/* twice as eager as memberlist: who is gone gets no new flows within two seconds */
 	PROBE_MS = 500,
 	PROBE_TIMEOUT_MS = 250,
-	MAX_KEYS = 8,
 };
 
 bool gossipd_addr_of(const struct sockaddr *sa, struct swim_addr *ret)
@@ -261,28 +261,16 @@ static void begin(struct gossipd *g)
 	try_seeds(g);
 }
 
-static int by_time(const void *a, const void *b)
-{
-	const Pb__EncryptionKey *x = *(Pb__EncryptionKey *const *)a,
-				*y = *(Pb__EncryptionKey *const *)b;
-
-	return x->lamport_time < y->lamport_time ? -1 : x->lamport_time > y->lamport_time;
-}
-
-/* Of three keys the middle one is what all have: the oldest goes, the newest comes. */
 void gossipd_set_keys(struct gossipd *g, Pb__EncryptionKey *const *keys, size_t n)
 {
-	Pb__EncryptionKey *mine[MAX_KEYS];
-	const uint8_t *raw[MAX_KEYS];
-	size_t sizes[MAX_KEYS], k = 0, primary;
+	const Pb__EncryptionKey *mine[SESSION_KEYS_MAX];
+	const uint8_t *raw[SESSION_KEYS_MAX];
+	size_t sizes[SESSION_KEYS_MAX], primary, k;
 
-	for (size_t i = 0; i < n && k < MAX_KEYS; i++)
-		if (streq(keys[i]->subsystem, "networking:gossip"))
-			mine[k++] = keys[i];
+	k = session_keys(keys, n, KEYS_GOSSIP, mine, &primary);
 	if (!k)
 		return;
-	qsort(mine, k, sizeof(*mine), by_time);
-	primary = k > 1 ? 1 : 0;
+	/* the first is the one to send with */
 	for (size_t i = 0; i < k; i++) {
 		size_t at = i == 0 ? primary : i <= primary ? i - 1 : i;
 
