@@ -784,9 +784,9 @@ const Pb__Service *check_config_user(struct store *store, const char *id)
 
 int check_cluster_spec(const Pb__ClusterSpec *s, struct err *err)
 {
-	int64_t expiry = pb_duration_ns(s->ca_config->node_cert_expiry);
+	const Pb__Duration *expiry = s->ca_config->node_cert_expiry;
 
-	if (expiry < CA_NODE_EXPIRY_MIN_NS)
+	if (expiry && pb_duration_ns(expiry) < CA_NODE_EXPIRY_MIN_NS)
 		return grpc_err(err, GRPC_INVALID_ARGUMENT,
 				"minimum certificate expiry time is: 1h0m0s");
 	if (pb_duration_ns(s->dispatcher->heartbeat_period) < 0)

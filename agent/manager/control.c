@@ -20,12 +20,24 @@ struct control_bound {
 	const struct control_method *method;
 };
 
+const struct control_method *control_method_next(const struct control_method *m)
+{
+	if (!m)
+		return tables[0];
+	if (m[1].path)
+		return m + 1;
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(tables); i++)
+		for (const struct control_method *k = tables[i]; k->path; k++)
+			if (k == m)
+				return tables[i + 1];
+	return NULL;
+}
+
 static const struct control_method *find_method(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		for (const struct control_method *m = tables[i]; m->path; m++)
-			if (!strcmp(m->path + strlen(CONTROL_PATH("")), name))
-				return m;
+	for (const struct control_method *m = NULL; (m = control_method_next(m));)
+		if (!strcmp(control_method_name(m), name))
+			return m;
 	return NULL;
 }
 
@@ -65,6 +77,25 @@ int control_find_version(const struct control_job *job, const char *id, const Pb
 	rc = control_find(job, id, ret, err);
 	if (!rc && store_version(*ret) != version->index)
 		rc = grpc_err(err, GRPC_UNKNOWN, "update out of sequence");
+	return rc;
+}
+
+/* Every object begins as this one. */
+int control_stage(struct control_job *job, struct store_tx *tx, void *obj, struct err *err)
+{
+	bool is_new = str_empty(store_id(obj));
+	_cleanup_free_ char *id = NULL;
+	char new_id[ID_SIZE];
+	int rc;
+
+	if (is_new) {
+		id_new(job->control->env.rng, new_id);
+		pb_set_str(&((Pb__Service *)obj)->id, new_id);
+	}
+	id = xstrdup(store_id(obj));
+	rc = is_new ? store_tx_create(tx, obj, err) : store_tx_update(tx, obj, err);
+	if (!rc)
+		control_show(job, id);
 	return rc;
 }
 
@@ -200,25 +231,22 @@ struct control *control_new(const struct leader_env *env, const struct control_m
 
 	c->env = *env;
 	c->manager = *manager;
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		for (const struct control_method *m = tables[i]; m->path; m++)
-			n++;
+	for (const struct control_method *m = NULL; (m = control_method_next(m));)
+		n++;
 	c->grpc = xcalloc(n, sizeof(*c->grpc));
 	c->bound = xcalloc(n, sizeof(*c->bound));
 	n = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		for (const struct control_method *m = tables[i]; m->path; m++, n++) {
-			c->bound[n] = (struct control_bound){c, m};
-			c->grpc[n] = (struct grpc_method){
-				.path = m->path,
-				.kind = GRPC_UNARY,
-				.request = m->request,
-				.roles = GRPC_MANAGER,
-				.to_leader = true,
-				.fn = on_call,
-			};
-			grpc_server_add(env->server, &c->grpc[n], 1, &c->bound[n]);
-		}
+	for (const struct control_method *m = NULL; (m = control_method_next(m)); n++) {
+		c->bound[n] = (struct control_bound){c, m};
+		c->grpc[n] = (struct grpc_method){
+			.path = m->path,
+			.kind = GRPC_UNARY,
+			.request = m->request,
+			.roles = GRPC_MANAGER,
+			.to_leader = true,
+			.fn = on_call,
+		};
+		grpc_server_add(env->server, &c->grpc[n], 1, &c->bound[n]);
 	}
 	return c;
 }

@@ -77,10 +77,7 @@ static int update(struct control_job *job, struct store_tx *tx, struct err *err)
 		pb_free(new);
 		return rc;
 	}
-	rc = store_tx_update(tx, new, err);
-	if (!rc)
-		control_show(job, r->id);
-	return rc;
+	return control_stage(job, tx, new, err);
 }
 
 const struct control_method control_cluster_methods[] = {

@@ -18,25 +18,17 @@ static int check_config(void *request, struct err *err)
 	return r->spec ? check_config_spec(r->spec, err) : control_no_argument(err);
 }
 
-/* Stage a secret or config under a new ID, which obj has as its own. */
-static int create(struct control_job *job, struct store_tx *tx, void *obj, char **obj_id,
-		  struct err *err)
+/* Stage a new secret or config, which is stolen. */
+static int create(struct control_job *job, struct store_tx *tx, void *obj, struct err *err)
 {
 	const char *name = store_name(obj);
-	char id[ID_SIZE];
 	int rc;
 
-	if (store_find_name(store_tx_store(tx), job->method->kind, name)) {
-		rc = grpc_err(err, GRPC_ALREADY_EXISTS, "%s %s already exists",
-			      store_kind_name(job->method->kind), name);
-		pb_free(obj);
-		return rc;
-	}
-	id_new(job->control->env.rng, id);
-	pb_set_str(obj_id, id);
-	rc = store_tx_create(tx, obj, err);
-	if (!rc)
-		control_show(job, id);
+	if (!store_find_name(store_tx_store(tx), job->method->kind, name))
+		return control_stage(job, tx, obj, err);
+	rc = grpc_err(err, GRPC_ALREADY_EXISTS, "%s %s already exists",
+		      store_kind_name(job->method->kind), name);
+	pb_free(obj);
 	return rc;
 }
 
@@ -45,7 +37,7 @@ static int create_secret(struct control_job *job, struct store_tx *tx, struct er
 	Pb__Secret *s = pb_new(pb__secret);
 
 	s->spec = pb_clone(((Pb__CreateSecretRequest *)job->request)->spec);
-	return create(job, tx, s, &s->id, err);
+	return create(job, tx, s, err);
 }
 
 static int create_config(struct control_job *job, struct store_tx *tx, struct err *err)
@@ -53,7 +45,7 @@ static int create_config(struct control_job *job, struct store_tx *tx, struct er
 	Pb__Config *c = pb_new(pb__config);
 
 	c->spec = pb_clone(((Pb__CreateConfigRequest *)job->request)->spec);
-	return create(job, tx, c, &c->id, err);
+	return create(job, tx, c, err);
 }
 
 /* --- update: only labels may change --- */
@@ -106,10 +98,7 @@ static int update_secret(struct control_job *job, struct store_tx *tx, struct er
 		pb_free(s);
 		return rc;
 	}
-	rc = store_tx_update(tx, s, err);
-	if (!rc)
-		control_show(job, r->id);
-	return rc;
+	return control_stage(job, tx, s, err);
 }
 
 static int update_config(struct control_job *job, struct store_tx *tx, struct err *err)
@@ -129,10 +118,7 @@ static int update_config(struct control_job *job, struct store_tx *tx, struct er
 		pb_free(c);
 		return rc;
 	}
-	rc = store_tx_update(tx, c, err);
-	if (!rc)
-		control_show(job, r->id);
-	return rc;
+	return control_stage(job, tx, c, err);
 }
 
 /* --- remove --- */

@@ -46,6 +46,13 @@ extern const struct control_method control_read_methods[], control_service_metho
 	control_node_methods[], control_network_methods[], control_file_methods[],
 	control_cluster_methods[], control_object_methods[];
 
+/* All of them: the first one for NULL, NULL after the last. */
+const struct control_method *control_method_next(const struct control_method *m);
+static inline const char *control_method_name(const struct control_method *m)
+{
+	return m->path + strlen(CONTROL_PATH(""));
+}
+
 struct store *control_store(const struct control_job *job);
 /* The object with the ID; -ENOENT "service x not found", -EINVAL for an empty ID. */
 int control_find(const struct control_job *job, const char *id, const void **ret, struct err *err);
@@ -54,6 +61,11 @@ int control_find_version(const struct control_job *job, const char *id, const Pb
 			 const void **ret, struct err *err);
 /* Put the object as it is in the store now, without its secrets, into the reply. */
 void control_show(struct control_job *job, const char *id);
+/*
+ * Stage the object, which is stolen: under a new ID when it has none, else in place of the one with
+ * its ID; and show it.
+ */
+int control_stage(struct control_job *job, struct store_tx *tx, void *obj, struct err *err);
 /* The write of a method that removes what nothing refers to. */
 int control_remove(struct control_job *job, struct store_tx *tx, struct err *err);
 /* SwarmKit's word for a request that lacks something. */

@@ -17,8 +17,6 @@ static int create(struct control_job *job, struct store_tx *tx, struct err *err)
 	struct store *s = store_tx_store(tx);
 	const Pb__Network *other;
 	Pb__Network *n;
-	char id[ID_SIZE];
-	int rc;
 
 	if (store_find_name(s, STORE_NETWORK, r->spec->annotations->name))
 		return err_set(err, -EEXIST, "network with name %s already exists",
@@ -28,16 +26,11 @@ static int create(struct control_job *job, struct store_tx *tx, struct err *err)
 		if (other->spec && other->spec->ingress)
 			return grpc_err(err, GRPC_ALREADY_EXISTS,
 					"ingress network (%s) is already present", other->id);
-	id_new(job->control->env.rng, id);
 	n = pb_new(pb__network);
-	pb_set_str(&n->id, id);
 	n->spec = pb_clone(r->spec);
 	if (str_empty(pb_need(&n->spec->driver_config, pb__driver)->name))
 		pb_set_str(&n->spec->driver_config->name, "overlay");
-	rc = store_tx_create(tx, n, err);
-	if (!rc)
-		control_show(job, id);
-	return rc;
+	return control_stage(job, tx, n, err);
 }
 
 static int remove_network(struct control_job *job, struct store_tx *tx, struct err *err)

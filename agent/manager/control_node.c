@@ -80,10 +80,7 @@ static int update(struct control_job *job, struct store_tx *tx, struct err *err)
 		old->spec ? old->spec->membership : PB__NODE_SPEC__MEMBERSHIP__ACCEPTED;
 	pb_free(n->spec);
 	n->spec = pb_clone(r->spec);
-	rc = store_tx_update(tx, n, err);
-	if (!rc)
-		control_show(job, r->id);
-	return rc;
+	return control_stage(job, tx, n, err);
 }
 
 /* --- remove --- */

@@ -21,21 +21,14 @@ static int create_extension(struct control_job *job, struct store_tx *tx, struct
 {
 	const Pb__CreateExtensionRequest *r = job->request;
 	Pb__Extension *e;
-	char id[ID_SIZE];
-	int rc;
 
 	if (store_find_name(store_tx_store(tx), STORE_EXTENSION, r->annotations->name))
 		return grpc_err(err, GRPC_ALREADY_EXISTS, "extension %s already exists",
 				r->annotations->name);
-	id_new(job->control->env.rng, id);
 	e = pb_new(pb__extension);
-	pb_set_str(&e->id, id);
 	e->annotations = pb_clone(r->annotations);
 	pb_set_str(&e->description, r->description);
-	rc = store_tx_create(tx, e, err);
-	if (!rc)
-		control_show(job, id);
-	return rc;
+	return control_stage(job, tx, e, err);
 }
 
 static int remove_extension(struct control_job *job, struct store_tx *tx, struct err *err)
@@ -65,21 +58,14 @@ static int create_resource(struct control_job *job, struct store_tx *tx, struct 
 {
 	const Pb__CreateResourceRequest *r = job->request;
 	Pb__Resource *o;
-	char id[ID_SIZE];
-	int rc;
 
 	if (!store_find_name(store_tx_store(tx), STORE_EXTENSION, r->kind))
 		return grpc_err(err, GRPC_INVALID_ARGUMENT, "Kind %s is not registered", r->kind);
-	id_new(job->control->env.rng, id);
 	o = pb_new(pb__resource);
-	pb_set_str(&o->id, id);
 	o->annotations = pb_clone(r->annotations);
 	pb_set_str(&o->kind, r->kind);
 	o->payload = pb_clone(r->payload);
-	rc = store_tx_create(tx, o, err);
-	if (!rc)
-		control_show(job, id);
-	return rc;
+	return control_stage(job, tx, o, err);
 }
 
 static int update_resource(struct control_job *job, struct store_tx *tx, struct err *err)
@@ -102,10 +88,7 @@ static int update_resource(struct control_job *job, struct store_tx *tx, struct 
 		pb_free(o->payload);
 		o->payload = pb_clone(r->payload);
 	}
-	rc = store_tx_update(tx, o, err);
-	if (!rc)
-		control_show(job, r->id);
-	return rc;
+	return control_stage(job, tx, o, err);
 }
 
 const struct control_method control_object_methods[] = {

@@ -86,7 +86,6 @@ static int create(struct control_job *job, struct store_tx *tx, struct err *err)
 	Pb__ServiceSpec *spec = r->spec;
 	struct store *store = store_tx_store(tx);
 	Pb__Service *s;
-	char id[ID_SIZE];
 	int rc = check_service_refs(store, spec, NULL, err);
 
 	if (rc)
@@ -95,9 +94,7 @@ static int create(struct control_job *job, struct store_tx *tx, struct err *err)
 		return grpc_err(err, GRPC_ALREADY_EXISTS,
 				"name conflicts with an existing object: service %s already exists",
 				spec->annotations->name);
-	id_new(job->control->env.rng, id);
 	s = pb_new(pb__service);
-	pb_set_str(&s->id, id);
 	s->spec = pb_clone(spec);
 	s->spec_version = pb_new(pb__version);
 	if (service_is_job(s)) {
@@ -105,10 +102,7 @@ static int create(struct control_job *job, struct store_tx *tx, struct err *err)
 		s->job_status->job_iteration = pb_new(pb__version);
 		pb_set_timestamp(&s->job_status->last_execution, store_tx_now_ns(tx));
 	}
-	rc = store_tx_create(tx, s, err);
-	if (!rc)
-		control_show(job, id);
-	return rc;
+	return control_stage(job, tx, s, err);
 }
 
 /* --- update --- */
@@ -196,10 +190,7 @@ static int update(struct control_job *job, struct store_tx *tx, struct err *err)
 		pb_need(&s->job_status->job_iteration, pb__version)->index++;
 		pb_set_timestamp(&s->job_status->last_execution, store_tx_now_ns(tx));
 	}
-	rc = store_tx_update(tx, s, err);
-	if (!rc)
-		control_show(job, r->id);
-	return rc;
+	return control_stage(job, tx, s, err);
 }
 
 const struct control_method control_service_methods[] = {
