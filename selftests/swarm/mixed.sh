@@ -21,6 +21,13 @@ rotated_token() { # AT ROLE: the new one is the current one
 	new=$(d "$1" swarm join-token -q --rotate "$2") && [[ $new == SWMTKN-1-* ]] && [ "$new" = "$(d "$1" swarm join-token -q "$2")" ]
 }
 
+leads() { [ "$(leader "$1")" = "$1" ]; }
+is_worker() { [ "$(d "$1" info -f '{{.Swarm.ControlAvailable}}')" = false ]; }
+unlock_keys_are_one() { # AT AT
+	local key
+	key=$(d "$1" swarm unlock-key -q) && [[ $key == SWMKEY-1-* ]] && [ "$key" = "$(d "$2" swarm unlock-key -q)" ]
+}
+
 # What clients do, at a manager that follows another one's leader; its tasks run there.
 clients_at() { # AT LEADER
 	local at=$1 kind
@@ -61,7 +68,9 @@ clients_at() { # AT LEADER
 	check "node inspect" equals b label "$at" node "$at"
 	check "a manager stays" refuses "must be demoted" d "$at" node rm --force "$2"
 	check "swarm join-token" rotated_token "$at" worker
-	check "swarm update" d "$at" swarm update --task-history-limit 3
+	check "swarm update" d "$at" swarm update --task-history-limit 3 --autolock
+	check "swarm unlock-key is the leader's" unlock_keys_are_one "$at" "$2"
+	check "no lock any more" d "$at" swarm update --autolock=false
 	check "swarm inspect" equals 3 d "$at" info -f '{{.Swarm.Cluster.Spec.Orchestration.TaskHistoryRetentionLimit}}'
 }
 
@@ -105,4 +114,10 @@ check "ours joins as a manager" d n5 swarm join --token "$(d n4 swarm join-token
 check "two managers" wait_for 60 managers_are n5 2
 base_image n5
 clients_at n5 n4
+
+# The last of dockerd's managers goes: ours lead alone.
+check "dockerd is demoted" d n5 node demote n4
+check "ours leads" wait_for 120 leads n5
+check "dockerd is a worker" wait_for 60 is_worker n4
+check "its node is still ready" wait_for 60 nodes_ready n5 2
 finish
