@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "api/attach_swarm.h"
+#include "core/fields.h"
 #include "ctr/ctr.h"
 #include "image/image.h"
 #include "loop/events.h"
@@ -259,18 +260,10 @@ static void forget_newer(json_t *body, unsigned int version)
 /* A command is a list of strings or one string. */
 static int check_command(json_t *body, const char *name, struct err *err)
 {
-	json_t *v = json_object_get(body, name), *item;
-	size_t i;
+	json_t *v = json_object_get(body, name);
 
-	if (!v || json_is_null(v) || json_is_string(v))
+	if (!v || json_is_null(v) || json_is_string(v) || json_is_strings(v))
 		return 0;
-	if (json_is_array(v)) {
-		json_array_foreach (v, i, item)
-			if (!json_is_string(item))
-				break;
-		if (i == json_array_size(v))
-			return 0;
-	}
 	return err_set(err, -EINVAL, "invalid JSON: the field %s is not a list of strings", name);
 }
 

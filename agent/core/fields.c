@@ -15,3 +15,14 @@ json_t *json_member(json_t *object, const char *name)
 	}
 	return json_is_null(v) ? NULL : v;
 }
+
+bool json_is_strings(json_t *v)
+{
+	json_t *x;
+	size_t i;
+
+	json_array_foreach (v, i, x)
+		if (!json_is_string(x))
+			return false;
+	return json_is_array(v);
+}

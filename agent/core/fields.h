@@ -9,6 +9,9 @@
 /* A member by name, by Go's rule: exact, else without regard to case. NULL when absent or null. */
 json_t *json_member(json_t *object, const char *name);
 
+/* Whether it is a list of strings. NULL is none. */
+bool json_is_strings(json_t *v);
+
 /* Fields of JSON objects: "" and 0 when absent. */
 static inline const char *js(json_t *o, const char *key)
 {

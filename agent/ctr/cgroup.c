@@ -30,6 +30,19 @@ bool cgroup_is_v2(void)
 	return !statfs(CGROUP_ROOT, &st) && st.f_type == CGROUP2_MAGIC;
 }
 
+bool cgroup_v1_has(const char *controller, const char *file)
+{
+	_cleanup_free_ char *path = xasprintf(CGROUP_ROOT "/%s/%s", controller, file);
+
+	return !cgroup_is_v2() && !access(path, F_OK);
+}
+
+bool cgroup_has_io_weight(void)
+{
+	return cgroup_is_v2() || cgroup_v1_has("blkio", "blkio.weight") ||
+	       cgroup_v1_has("blkio", "blkio.bfq.weight");
+}
+
 /* A v1 hierarchy of one controller, held by a descriptor and mounted nowhere. */
 static int hold_controller(const char *name)
 {

@@ -9,6 +9,10 @@
 enum { CGROUP_HELD_MAX = 16 };
 
 bool cgroup_is_v2(void);
+/* Whether the root of a v1 controller has a file; no on v2. */
+bool cgroup_v1_has(const char *controller, const char *file);
+/* Whether weights of block I/O can be set. */
+bool cgroup_has_io_weight(void);
 /*
  * Hybrid hosts: the runtime refuses while controllers sit on the unified hierarchy beside v1's, so
  * hold those as v1 hierarchies. Returns how many descriptors were put into held; open is held.

@@ -25,10 +25,11 @@ struct diff {
 	void *arg;
 };
 
-/* What the runtime makes for its mounts. */
-static bool is_mount_point(const char *path)
+/* What the runtime makes for its mounts, and the mark of a container. */
+static bool is_runtimes(const char *path)
 {
-	static const char *const own[] = {"/dev",
+	static const char *const own[] = {"/.dockerenv",
+					  "/dev",
 					  "/proc",
 					  "/sys",
 					  "/etc/hosts",
@@ -78,7 +79,7 @@ static void walk(struct diff *d, int upper, int lower, const char *path, int dep
 		if (S_ISCHR(st.st_mode) && !st.st_rdev) {
 			if (had)
 				add(d, full, DELETED);
-		} else if (!(is_mount_point(full) && (!had || !S_ISDIR(st.st_mode)))) {
+		} else if (!(is_runtimes(full) && (!had || !S_ISDIR(st.st_mode)))) {
 			add(d, full, had ? CHANGED : ADDED);
 			if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
 				up = openat(upper, name,

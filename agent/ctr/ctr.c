@@ -2,6 +2,7 @@
 /* The set of containers: made, found, listed, watched, forgotten. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -333,6 +334,15 @@ static int take_name(struct ctrs *ctrs, const char *name, char **ret, struct err
 	return 0;
 }
 
+/* Programs ask by this file whether they run in a container. */
+static int make_mark(struct ctr *c, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/rw/.dockerenv", c->dir);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+
+	return fd < 0 ? err_errno(err, -errno, "cannot make %s", path) : 0;
+}
+
 static int make_dirs(struct ctr *c, struct err *err)
 {
 	static const char *const names[] = {"rw", "work", "merged"};
@@ -345,7 +355,7 @@ static int make_dirs(struct ctr *c, struct err *err)
 			     ? err_errno(err, -errno, "cannot make %s", path)
 			     : 0;
 	}
-	return rc;
+	return rc ? rc : make_mark(c, err);
 }
 
 static void unmake(struct ctr *c)

@@ -39,6 +39,7 @@ struct mount_point {
 	char *name; /* of the volume */
 	char *source, *target, *mode, *propagation, *options;
 	bool rw, no_copy, made; /* made: an anonymous volume of this container */
+	bool no_recursion; /* without the mounts below the source */
 	struct volume *volume; /* mounted by this container */
 	int64_t size;
 	unsigned int perm;
@@ -113,11 +114,18 @@ int ctr_log_check(json_t *host, struct ctrs *ctrs, struct err *err);
 int ctr_log_limits(json_t *host, int64_t *ret_size, int *ret_files, struct err *err);
 /* Does a list of "NAME=value" have the name of this entry? */
 bool ctr_env_has(json_t *env, const char *entry);
-/* Mount points from HostConfig and the image's volumes; anonymous volumes are made. */
+/* mounts.c: mount points from HostConfig and the image's volumes; anonymous volumes are made. */
 int ctr_make_mounts(struct ctr *c, struct err *err);
 void ctr_free_mounts(struct ctr *c);
+/* create_check.c: the form of the fields. -EINVAL names one. */
+int ctr_check_types(json_t *config, json_t *host, struct err *err);
 /* Limits and restart policy of a HostConfig; -EINVAL in dockerd's words. */
 int ctr_check_limits(json_t *host, struct err *err);
+/*
+ * All of the request's HostConfig and what is beside it, before the image's part is there. What the
+ * node cannot do is taken out, with a warning.
+ */
+int ctr_check_host(struct ctr *c, json_t *warnings, struct err *err);
 bool ctr_name_valid(const char *name);
 int signal_number(const char *name);
 

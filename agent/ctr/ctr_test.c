@@ -107,16 +107,19 @@ static json_t *user(const char *dir, const char *spec, json_t *add)
 
 TEST_F(root, users)
 {
-	expect_user("", NULL, "{\"additionalGids\":[],\"gid\":0,\"home\":\"/root\",\"uid\":0}");
-	expect_user("ann", NULL,
-		    "{\"additionalGids\":[10],\"gid\":1001,\"home\":\"/home/ann\",\"uid\":1000}");
-	expect_user("1000", NULL,
-		    "{\"additionalGids\":[10],\"gid\":1001,\"home\":\"/home/ann\",\"uid\":1000}");
+	expect_user("", NULL, "{\"additionalGids\":[0],\"gid\":0,\"home\":\"/root\",\"uid\":0}");
+	expect_user(
+		"ann", NULL,
+		"{\"additionalGids\":[1001,10],\"gid\":1001,\"home\":\"/home/ann\",\"uid\":1000}");
+	expect_user(
+		"1000", NULL,
+		"{\"additionalGids\":[1001,10],\"gid\":1001,\"home\":\"/home/ann\",\"uid\":1000}");
 	expect_user("ann:wheel", NULL,
-		    "{\"additionalGids\":[],\"gid\":10,\"home\":\"/home/ann\",\"uid\":1000}");
-	expect_user("77:88", NULL, "{\"additionalGids\":[],\"gid\":88,\"home\":\"/\",\"uid\":77}");
+		    "{\"additionalGids\":[10],\"gid\":10,\"home\":\"/home/ann\",\"uid\":1000}");
+	expect_user("77:88", NULL,
+		    "{\"additionalGids\":[88],\"gid\":88,\"home\":\"/\",\"uid\":77}");
 	expect_user("77", json_pack("[s, s]", "wheel", "5"),
-		    "{\"additionalGids\":[10,5],\"gid\":0,\"home\":\"/\",\"uid\":77}");
+		    "{\"additionalGids\":[0,10,5],\"gid\":0,\"home\":\"/\",\"uid\":77}");
 	expect_user("bob", NULL, "none");
 	expect_user("ann:nosuch", NULL, "none");
 	expect_user("4294967296", NULL, "none");
@@ -160,7 +163,7 @@ TEST(capabilities)
 	json_object_set_new(host, "CapDrop", json_pack("[s]", "ALL"));
 	json_object_set_new(host, "CapAdd", json_pack("[s]", "NOSUCH"));
 	EXPECT_EQ(-EINVAL, spec_caps(host, &caps, &err));
-	EXPECT_STREQ("invalid capability: \"NOSUCH\"", err.msg);
+	EXPECT_STREQ("invalid CapAdd: unknown capability: \"NOSUCH\"", err.msg);
 	json_decref(host);
 }
 

@@ -274,7 +274,7 @@ void health_stop(struct ctr *c)
 
 json_t *health_json(const struct ctr *c)
 {
-	return json_pack("{s:s, s:i, s:O}", "Status", *c->health ? c->health : "none",
+	return json_pack("{s:s, s:i, s:o}", "Status", *c->health ? c->health : "none",
 			 "FailingStreak", (int)c->health_failures, "Log",
-			 c->health_log ? c->health_log : json_null());
+			 c->health_log ? json_incref(c->health_log) : json_array());
 }

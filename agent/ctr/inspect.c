@@ -67,6 +67,19 @@ static json_t *mounts_json(const struct ctr *c)
 	return out;
 }
 
+/* HostConfig as it is in force. */
+static json_t *host_json(struct ctr *c)
+{
+	static const char *const keys[] = {"MaskedPaths", "ReadonlyPaths"};
+	json_t *host = json_copy(c->host);
+
+	json_object_set_new(host, "Links", ctr_links_json(c));
+	for (size_t i = 0; !jb(host, "Privileged") && i < ARRAY_SIZE(keys); i++)
+		if (!json_is_array(json_object_get(host, keys[i])))
+			json_object_set_new(host, keys[i], spec_hidden(keys[i]));
+	return host;
+}
+
 static json_t *driver_json(struct ctr *c)
 {
 	_cleanup_buf_ struct buf lower = BUF_INIT;
@@ -81,7 +94,7 @@ static json_t *driver_json(struct ctr *c)
 
 json_t *ctr_inspect(struct ctr *c, bool size)
 {
-	json_t *doc = json_object(), *args = json_array(), *host = json_copy(c->host), *v;
+	json_t *doc = json_object(), *args = json_array(), *v;
 	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
 	const char *files = peer ? peer->dir : c->dir;
 	size_t i;
@@ -89,7 +102,6 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 	json_array_foreach (c->path_args, i, v)
 		if (i)
 			json_array_append(args, v);
-	json_object_set_new(host, "Links", ctr_links_json(c));
 	json_object_set_new(doc, "Id", json_string(c->id));
 	json_object_set_new(doc, "Created", when(c->created_ns));
 	json_object_set_new(doc, "Path", json_incref(json_array_get(c->path_args, 0)));
@@ -108,7 +120,7 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 	json_object_set_new(doc, "ProcessLabel", json_string(""));
 	json_object_set_new(doc, "AppArmorProfile", json_string(""));
 	json_object_set_new(doc, "ExecIDs", execs_ids(c));
-	json_object_set_new(doc, "HostConfig", host);
+	json_object_set_new(doc, "HostConfig", host_json(c));
 	json_object_set_new(doc, "GraphDriver", driver_json(c));
 	if (size) {
 		json_int_t rw = archive_size_rw(c);

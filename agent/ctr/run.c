@@ -245,10 +245,11 @@ static void translate(const struct ctr *c, const char *text, struct err *err)
 				    "task: OCI runtime create "
 				    "failed: ";
 
-	if (strstr(text, "executable file") && strstr(text, "not found"))
+	if (str_empty(cmd) || (strstr(text, "executable file") && strstr(text, "not found")))
 		why = "executable file not found in $PATH";
-	else if ((strstr(text, "open executable") || strstr(text, "exec")) &&
-		 strstr(text, "ermission denied"))
+	else if (strstr(text, "exec") &&
+		 (strstr(text, "ermission denied") ||
+		  strstr(text, "open executable: Operation not permitted"))) /* a folder, say */
 		why = "permission denied";
 	else if (strstr(text, "executable") && strstr(text, "No such file"))
 		why = "no such file or directory";
@@ -380,7 +381,7 @@ static json_t *mount_json(const struct mount_point *m)
 		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "tmpfs",
 				"source", "tmpfs", "options", o);
 	} else {
-		json_array_append_new(o, json_string("rbind"));
+		json_array_append_new(o, json_string(m->no_recursion ? "bind" : "rbind"));
 		json_array_append_new(
 			o, json_string(str_empty(m->propagation) ? "rprivate" : m->propagation));
 		json_array_append_new(o, json_string(m->rw ? "rw" : "ro"));

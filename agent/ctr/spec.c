@@ -25,20 +25,34 @@ static bool env_has(json_t *env, const char *name)
 	return false;
 }
 
+/* Put "NAME=value" in the place of the name's entry, else behind all. */
+static void put_env(json_t *env, json_t *entry)
+{
+	const char *s = json_string_value(entry);
+	size_t n = strcspn(s, "="), i;
+	json_t *v;
+
+	json_array_foreach (env, i, v)
+		if (!strncmp(json_string_value(v), s, n) && json_string_value(v)[n] == '=') {
+			json_array_set(env, i, entry);
+			return;
+		}
+	json_array_append(env, entry);
+}
+
 /* PATH, HOSTNAME, TERM and HOME where they are not given. */
 static json_t *make_env(json_t *given, json_t *config, bool tty, const char *home)
 {
 	json_t *env = json_array(), *v;
 	size_t i;
 
-	if (!env_has(given, "PATH"))
-		json_array_append_new(env, json_string(default_path));
-	if (!env_has(given, "HOSTNAME") && *js(config, "Hostname"))
+	json_array_append_new(env, json_string(default_path));
+	if (*js(config, "Hostname"))
 		json_array_append_new(env, json_sprintf("HOSTNAME=%s", js(config, "Hostname")));
-	if (tty && !env_has(given, "TERM"))
+	if (tty)
 		json_array_append_new(env, json_string("TERM=xterm"));
 	json_array_foreach (given, i, v)
-		json_array_append(env, v);
+		put_env(env, v);
 	if (!env_has(given, "HOME"))
 		json_array_append_new(env, json_sprintf("HOME=%s", home));
 	return env;
@@ -158,7 +172,7 @@ static int depth(const char *path)
 	return n;
 }
 
-/* The user's mounts, outer ones first. */
+/* Mounts with outer ones first. */
 static void add_sorted(json_t *out, json_t *user)
 {
 	json_t *v;
@@ -179,7 +193,7 @@ static json_t *make_mounts(const struct bundle *b)
 	static const char *const files[] = {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"};
 	_cleanup_free_ char *shm =
 		xasprintf("nosuid,noexec,nodev,mode=1777,size=%lld", ji(b->host, "ShmSize"));
-	json_t *out = json_array(), *keep = json_array(), *v;
+	json_t *out = json_array(), *keep = json_array(), *sorted = json_array(), *v;
 	size_t i;
 
 	json_array_append_new(out, mount("/proc", "proc", "proc", "nosuid,noexec,nodev"));
@@ -194,11 +208,11 @@ static json_t *make_mounts(const struct bundle *b)
 	json_array_append_new(out,
 			      mount("/sys/fs/cgroup", "cgroup", "cgroup",
 				    privileged ? "nosuid,noexec,nodev" : "ro,nosuid,noexec,nodev"));
-	if (!host_ipc)
-		json_array_append_new(
-			out, mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"));
-	else if (!access("/dev/mqueue", F_OK))
-		json_array_append_new(out, mount("/dev/mqueue", "bind", "/dev/mqueue", "rbind"));
+	json_array_append_new(out, mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"));
+	json_array_foreach (out, i, v)
+		if (!taken(b->mounts, js(v, "destination")))
+			json_array_append(keep, v);
+	json_array_clear(out);
 	if (host_ipc)
 		json_array_append_new(out, mount("/dev/shm", "bind", "/dev/shm", "rbind"));
 	else if (b->shm)
@@ -211,11 +225,14 @@ static json_t *make_mounts(const struct bundle *b)
 		if (!access(from, F_OK))
 			json_array_append_new(out, mount(files[i], "bind", from, "rbind,rprivate"));
 	}
+	/* a volume at /etc does not hide these */
 	json_array_foreach (out, i, v)
 		if (!taken(b->mounts, js(v, "destination")))
-			json_array_append(keep, v);
+			json_array_append(sorted, v);
+	json_array_extend(sorted, b->mounts);
+	add_sorted(keep, sorted);
+	json_decref(sorted);
 	json_decref(out);
-	add_sorted(keep, b->mounts);
 	if (b->init)
 		json_array_append_new(keep,
 				      mount("/sbin/docker-init", "bind", b->init_path, "bind,ro"));
@@ -284,7 +301,7 @@ static json_t *make_sysctls(const struct bundle *b)
 	return out;
 }
 
-static void set_hidden(json_t *linux_part, json_t *host)
+json_t *spec_hidden(const char *key)
 {
 	static const char masked[] =
 		"[\"/proc/asound\",\"/proc/acpi\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/"
@@ -294,15 +311,21 @@ static void set_hidden(json_t *linux_part, json_t *host)
 		"\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"]",
 			  readonly[] = "[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/"
 				       "proc/sysrq-trigger\"]";
+
+	return json_loads(strcmp(key, "MaskedPaths") ? readonly : masked, 0, NULL);
+}
+
+static void set_hidden(json_t *linux_part, json_t *host)
+{
 	json_t *m = json_object_get(host, "MaskedPaths"),
 	       *r = json_object_get(host, "ReadonlyPaths");
 
 	if (jb(host, "Privileged"))
 		return;
 	json_object_set_new(linux_part, "maskedPaths",
-			    json_is_array(m) ? json_incref(m) : json_loads(masked, 0, NULL));
+			    json_is_array(m) ? json_incref(m) : spec_hidden("MaskedPaths"));
 	json_object_set_new(linux_part, "readonlyPaths",
-			    json_is_array(r) ? json_incref(r) : json_loads(readonly, 0, NULL));
+			    json_is_array(r) ? json_incref(r) : spec_hidden("ReadonlyPaths"));
 }
 
 bool seccomp_is_default(json_t *host)
@@ -435,16 +458,11 @@ static json_t *exec_env(json_t *base, json_t *own)
 	json_t *out = json_array(), *v;
 	size_t i;
 
-	json_array_foreach (base, i, v) {
-		_cleanup_free_ char *name =
-			xstrndup(json_string_value(v), strcspn(json_string_value(v), "="));
-
-		if (!env_has(own, name))
-			json_array_append(out, v);
-	}
+	json_array_foreach (base, i, v)
+		json_array_append(out, v);
 	json_array_foreach (own, i, v)
 		if (json_is_string(v) && strchr(json_string_value(v), '='))
-			json_array_append(out, v);
+			put_env(out, v);
 	return out;
 }
 

@@ -37,6 +37,8 @@ int spec_make(struct bundle *b, json_t **ret, struct err *err);
  */
 int spec_exec(const char *root, json_t *config, json_t *host, bool no_new_privileges, json_t *exec,
 	      json_t **ret, struct err *err);
+/* The default of HostConfig's MaskedPaths or ReadonlyPaths. */
+json_t *spec_hidden(const char *key);
 /* spec_user.c: {"uid","gid","additionalGids"} of "name", "uid", "user:group" in the root; home malloc'd. */
 int spec_user(const char *root, const char *user, json_t *group_add, json_t **ret, char **ret_home,
 	      struct err *err);
@@ -48,7 +50,7 @@ int root_mkdir(const char *root, const char *path, uid_t uid, gid_t gid);
 json_t *spec_resources(json_t *host);
 /* linux.devices and resources.devices of HostConfig.Devices or, privileged, of all there are. */
 int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err);
-/* The kept capabilities by CapAdd, CapDrop, Privileged. -EINVAL "invalid capability: "CAP_X"". */
+/* The kept capabilities by CapAdd, CapDrop, Privileged. -EINVAL for an unknown one. */
 int spec_caps(json_t *host, json_t **ret, struct err *err);
 /* Whether the container gets the default profile. */
 bool seccomp_is_default(json_t *host);

@@ -116,7 +116,9 @@ int spec_caps(json_t *host, json_t **ret, struct err *err)
 			int at = cap_index(name);
 
 			if (at < 0 && strcasecmp(name, "ALL"))
-				return err_set(err, -EINVAL, "invalid capability: \"%s\"", name);
+				return err_set(err, -EINVAL,
+					       "invalid Cap%s: unknown capability: \"%s\"",
+					       pass ? "Add" : "Drop", name);
 			if (at >= 0 && (size_t)at < n && !privileged)
 				keep[at] = pass;
 		}
@@ -129,13 +131,6 @@ int spec_caps(json_t *host, json_t **ret, struct err *err)
 }
 
 /* --- resources --- */
-
-static bool v1_has(const char *controller, const char *file)
-{
-	_cleanup_free_ char *path = xasprintf("/sys/fs/cgroup/%s/%s", controller, file);
-
-	return cgroup_is_v2() || !access(path, F_OK);
-}
 
 static void put(json_t *o, const char *key, json_int_t v)
 {
@@ -157,7 +152,8 @@ static json_t *memory(json_t *host)
 
 	put(m, "limit", ji(host, "Memory"));
 	put(m, "reservation", ji(host, "MemoryReservation"));
-	if (ji(host, "Memory") && v1_has("memory", "memory.memsw.limit_in_bytes"))
+	if (ji(host, "Memory") &&
+	    (cgroup_is_v2() || cgroup_v1_has("memory", "memory.memsw.limit_in_bytes")))
 		put(m, "swap", ji(host, "MemorySwap"));
 	if (json_is_integer(json_object_get(host, "MemorySwappiness")) &&
 	    ji(host, "MemorySwappiness") >= 0 && !cgroup_is_v2())
@@ -174,6 +170,8 @@ static json_t *cpu(json_t *host)
 	put(c, "shares", ji(host, "CpuShares"));
 	put(c, "period", ji(host, "CpuPeriod"));
 	put(c, "quota", ji(host, "CpuQuota"));
+	put(c, "realtimePeriod", ji(host, "CpuRealtimePeriod"));
+	put(c, "realtimeRuntime", ji(host, "CpuRealtimeRuntime"));
 	if (ji(host, "NanoCpus")) {
 		put(c, "period", 100000);
 		put(c, "quota", ji(host, "NanoCpus") / 10000);
@@ -207,7 +205,7 @@ static json_t *block_io(json_t *host)
 {
 	json_t *io = json_object();
 
-	if (v1_has("blkio", "blkio.weight") || v1_has("blkio", "blkio.bfq.weight")) {
+	if (cgroup_has_io_weight()) {
 		put(io, "weight", ji(host, "BlkioWeight"));
 		throttle(io, host, "BlkioWeightDevice", "weightDevice", "weight");
 	}
@@ -304,6 +302,24 @@ static int add_cgroup_rule(const char *text, json_t *rules, struct err *err)
 	return 0;
 }
 
+/* There are no device drivers: the capabilities as Go prints them, "[[gpu]]". */
+static int no_driver(json_t *request, struct err *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	json_t *set, *v;
+	size_t i, k;
+
+	json_array_foreach (json_object_get(request, "Capabilities"), i, set) {
+		buf_str(&text, i ? " [" : "[");
+		json_array_foreach (set, k, v)
+			buf_printf(&text, "%s%s", k ? " " : "", json_string_value(v) ?: "");
+		buf_char(&text, ']');
+	}
+	return err_set(err, -EINVAL,
+		       "could not select device driver \"%s\" with capabilities: [%s]",
+		       js(request, "Driver"), text.data);
+}
+
 int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err)
 {
 	static const struct {
@@ -313,13 +329,8 @@ int spec_devices(json_t *host, json_t *devices, json_t *rules, struct err *err)
 	size_t i;
 	int rc = 0;
 
-	if (json_array_size(json_object_get(host, "DeviceRequests"))) {
-		v = json_array_get(json_object_get(host, "DeviceRequests"), 0);
-		return err_set(err, -EINVAL,
-			       "could not select device driver \"%s\" with capabilities: this node "
-			       "has none",
-			       js(v, "Driver"));
-	}
+	if (json_array_size(json_object_get(host, "DeviceRequests")))
+		return no_driver(json_array_get(json_object_get(host, "DeviceRequests"), 0), err);
 	if (jb(host, "Privileged")) {
 		json_array_append_new(rules, json_pack("{s:b, s:s}", "allow", 1, "access", "rwm"));
 		return add_tree("/dev", "/dev", "rwm", true, devices, NULL);

@@ -177,11 +177,16 @@ int spec_user(const char *root, const char *user, json_t *group_add, json_t **re
 	char *group = strchr(copy, ':');
 	json_t *gids = json_array(), *v;
 	uint32_t gid;
+	int64_t n;
 	size_t i;
 	int rc;
 
 	if (group)
 		*group++ = 0;
+	if (!parse_i64(copy, INT64_MIN, INT64_MAX, &n) && (n < 0 || n > INT32_MAX)) {
+		json_decref(gids);
+		return err_set(err, -EINVAL, "uids and gids must be in range 0-2147483647");
+	}
 	rc = find_user(root, *copy ? copy : "0", &id, err);
 	if (!rc && !str_empty(group))
 		rc = find_group(root, group, &id.gid, err);
@@ -194,6 +199,8 @@ int spec_user(const char *root, const char *user, json_t *group_add, json_t **re
 		json_decref(gids);
 		free(id.home);
 	} else {
+		/* without it, a file's group could be asked for less than others may (CVE-2022-36109) */
+		json_array_insert_new(gids, 0, json_integer(id.gid));
 		*ret = json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)id.uid, "gid",
 				 (json_int_t)id.gid, "additionalGids", gids);
 		*ret_home = id.home ? id.home : xstrdup("/");

@@ -17,14 +17,13 @@ static json_t *mounts_json(const struct ctr *c)
 		const struct mount_point *m = &c->mounts[i];
 
 		json_array_append_new(
-			out,
-			json_pack(
-				"{s:s, s:s?, s:s?, s:s, s:s?, s:s?, s:s?, s:b, s:b, s:b, s:I, s:i}",
-				"Type", m->type, "Name", m->name, "Source", m->source,
-				"Destination", m->target, "Mode", m->mode, "Propagation",
-				m->propagation, "Options", m->options, "RW", m->rw, "NoCopy",
-				m->no_copy, "Made", m->made, "Size", (json_int_t)m->size, "Perm",
-				(int)m->perm));
+			out, json_pack("{s:s, s:s?, s:s?, s:s, s:s?, s:s?, s:s?, s:b, s:b, s:b, "
+				       "s:b, s:I, s:i}",
+				       "Type", m->type, "Name", m->name, "Source", m->source,
+				       "Destination", m->target, "Mode", m->mode, "Propagation",
+				       m->propagation, "Options", m->options, "RW", m->rw, "NoCopy",
+				       m->no_copy, "Made", m->made, "NonRecursive", m->no_recursion,
+				       "Size", (json_int_t)m->size, "Perm", (int)m->perm));
 	}
 	return out;
 }
@@ -50,6 +49,7 @@ static void load_mounts(struct ctr *c, json_t *list)
 			.rw = jb(v, "RW"),
 			.no_copy = jb(v, "NoCopy"),
 			.made = jb(v, "Made"),
+			.no_recursion = jb(v, "NonRecursive"),
 			.size = ji(v, "Size"),
 			.perm = ji(v, "Perm"),
 		};

@@ -128,12 +128,26 @@ static void drop_overlay_xattrs(struct archive_entry *e)
 	}
 }
 
-/* 1: it was a whiteout and is written. */
+/* What a container has of its own, not of the image: dockerenv, and what files are mounted on. */
+static bool is_runtime_file(struct archive_entry *e, const char *name)
+{
+	static const char *const names[] = {".dockerenv", "etc/hosts", "etc/hostname",
+					    "etc/resolv.conf"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i]))
+			return archive_entry_filetype(e) == AE_IFREG && !archive_entry_size(e);
+	return false;
+}
+
+/* 1: it was a whiteout and is written, or is no part of the layer. */
 static int layer_entry(struct archive *out, struct archive_entry *e, const char *path,
 		       const char *name)
 {
 	_cleanup_free_ char *wh = NULL;
 
+	if (is_runtime_file(e, name))
+		return 1;
 	if (archive_entry_filetype(e) == AE_IFCHR && !archive_entry_rdev(e)) {
 		wh = whiteout_name(name);
 		return put_whiteout(out, wh) ? 1 : -EPIPE;

@@ -48,17 +48,19 @@ static void add_extra_hosts(const struct sandbox *sb, struct buf *b)
 /* The container's own names, one line a network. */
 static void add_own_hosts(const struct sandbox *sb, struct buf *b)
 {
+	_cleanup_free_ char *full =
+		xasprintf("%s%s%s", sb->hostname, *sb->domainname ? "." : "", sb->domainname);
+	const char *dot = strchr(full, '.');
 	const struct endpoint *e;
 	char ip[16];
 
 	list_for_each (e, &sb->endpoints, in_sandbox) {
 		if (!e->ip || e->hidden || e->network->ingress || !*sb->hostname)
 			continue;
-		if (*sb->domainname)
-			buf_printf(b, "%s\t%s.%s %s\n", ip_format(e->ip, ip), sb->hostname,
-				   sb->domainname, sb->hostname);
-		else
-			buf_printf(b, "%s\t%s\n", ip_format(e->ip, ip), sb->hostname);
+		buf_printf(b, "%s\t%s", ip_format(e->ip, ip), full);
+		if (dot)
+			buf_printf(b, " %.*s", (int)(dot - full), full);
+		buf_char(b, '\n');
 	}
 }
 
@@ -71,7 +73,7 @@ static bool own_line(const struct sandbox *sb, const char *line, size_t len)
 	if (!n || !tab || (size_t)(line + len - tab) < n + 1)
 		return false;
 	return !strncmp(tab + 1, sb->hostname, n) &&
-	       (tab[1 + n] == '.' || tab + 1 + n == line + len);
+	       (tab[1 + n] == '.' || tab[1 + n] == ' ' || tab + 1 + n == line + len);
 }
 
 /* Calls fn for each line of the hosts file there is, without its end. False: there is none. */

@@ -13,6 +13,8 @@ check "exit codes" exits 7 run --rm alpine sh -c 'exit 7'
 check "a signal is 128 and more" exits 137 run --rm alpine sh -c 'sh -c "kill -9 \$\$"; exit $?'
 check "a program that is not there is 127" exits 127 run --rm alpine nosuchprogram
 check "one that may not run is 126" exits 126 run --rm alpine /etc/passwd
+check "nor a folder" exits 126 run --rm alpine /etc
+check "no name is 127" exits 127 run --rm alpine ""
 check "with --rm nothing stays" equals "" docker ps -aq
 check "both streams" equals "out
 err" run --rm alpine sh -c 'echo out; sleep 0.1; echo err >&2'
@@ -43,11 +45,16 @@ docker rm -f talk > /dev/null
 
 # -- what it sees
 check "environment" equals "x y" run --rm -e A=x -e B=y alpine sh -c 'echo $A $B'
+check "the environment's order" equals "PATH HOSTNAME A HOME" sh -c "docker -H unix://$(node_sock n1) run --network none --rm -e A=x alpine env | cut -d= -f1 | paste -sd' '"
+check "the mark of a container" run --rm alpine test -f /.dockerenv
 check "user by name" equals "65534 65534" run --rm -u nobody alpine sh -c 'echo $(id -u) $(id -g)'
 check "user and group by number" equals "1000 2000" run --rm -u 1000:2000 alpine sh -c 'echo $(id -u) $(id -g)'
+check "its group is among its groups" equals 65534 run --rm -u nobody alpine sh -c 'echo $(sed -n "s/Groups:.//p" /proc/self/status)'
 check "an unknown user" refuses "unable to find user nosuch" run --rm -u nosuch alpine true
 check "working directory, made" equals /a/b run --rm -w /a/b alpine pwd
 check "host name" equals "box box" run --rm -h box alpine sh -c 'echo $(hostname) $HOSTNAME'
+check "a full host name, and the short one" equals "a.b.c a" sh -c "docker -H unix://$(node_sock n1) run --rm -h a.b.c alpine grep a.b.c /etc/hosts | cut -f2"
+check "the node's, with its network" equals "$(in_ns n1 hostname)" docker run --rm --network host alpine cat /etc/hostname
 check "entry point" equals "x y" run --rm --entrypoint echo alpine x y
 check "read-only root" refuses "Read-only file system" run --rm --read-only alpine touch /x
 check "tmpfs" equals 4096 run --rm --tmpfs /t:size=4m alpine sh -c 'touch /t/x && df -k /t | tail -1 | tr -s " " | cut -d" " -f2'
@@ -75,6 +82,9 @@ check "bind read-only" refuses "Read-only" run --rm -v "$work/bind:/b:ro" alpine
 check "--mount of a folder that is not there" refuses "bind source path does not exist" run --rm --mount type=bind,src=/nosuch,dst=/b alpine true
 run --rm -v vol:/v alpine sh -c 'echo kept > /v/f'
 check "a volume keeps" equals kept run --rm -v vol:/v alpine cat /v/f
+check "a volume at /etc hides no host name" equals box run --rm -h box -v plainvol:/etc:nocopy alpine cat /etc/hostname
+docker volume rm plainvol > /dev/null
+check "the same place twice" refuses "Duplicate mount point: /x" run --rm -v vol:/x --tmpfs /x alpine true
 check "a new volume gets the image's files" says root:x:0 run --rm -v etcvol:/etc alpine cat /etc/passwd
 docker run --network none --rm -v /anon alpine true
 check "anonymous volumes go with --rm" equals "etcvol
@@ -84,6 +94,13 @@ check "a used volume is not removed" refuses "volume is in use" docker volume rm
 docker rm user > /dev/null
 check "an unused one is" equals vol docker volume rm vol
 docker volume rm etcvol > /dev/null
+
+run --name shown -e A=b alpine true
+check "what is not limited is null" equals "null null" docker inspect -f '{{json .HostConfig.PidsLimit}} {{json .HostConfig.MemorySwappiness}}' shown
+check "hidden paths are shown" says '"/proc/kcore"' docker inspect -f '{{json .HostConfig.MaskedPaths}}' shown
+docker rm shown > /dev/null
+check "a mount without those below it" docker create --name flat --mount "type=bind,src=$work,dst=/x,bind-recursive=disabled" alpine true
+docker rm flat > /dev/null
 
 # -- logs
 run -d --name log alpine sh -c 'for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2; sleep 1000' > /dev/null

@@ -4,7 +4,7 @@
 # lib.sh.
 docker_cli=$(command -v docker)
 work=$LAB/work
-mkdir -p "$work"
+mkdir -p "$work/saved"
 docker() { timeout $((120 * SLOW)) "$docker_cli" -H "unix://$(node_sock n1)" "$@"; }
 run() { docker run --network none "$@"; }
 state() { docker inspect -f "{{.State.$1}}" "$2"; }
@@ -74,6 +74,8 @@ A /tmp/made" docker diff crate
 	check "export" says "tmp/file" sh -c "docker -H unix://$(node_sock n1) export crate | tar -t"
 	check "commit" says sha256: docker commit -c 'CMD ["cat","/tmp/file"]' -m note crate new:1
 	check "the new image has it" equals content run --rm new:1
+	docker save new:1 | tar -xC "$work/saved"
+	check "but not what only a container has" equals "" bash -c "for f in $work/saved/blobs/sha256/*; do tar -tf \$f 2> /dev/null; done | grep -E '(\.dockerenv|etc/hosts)$'"
 	check "stop asks first" equals crate docker stop crate
 	check "its own exit code" equals 5 state ExitCode crate
 	check "its last word" equals term docker logs --tail 1 crate

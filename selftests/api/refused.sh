@@ -123,6 +123,41 @@ table "containers" << 'END'
 404|No such exec instance: nope|POST|/exec/nope/resize?h=1&w=1
 404|No such container|POST|/commit?container=nope
 END
+table "what a creation asks of the node" << 'END'
+400|invalid IPC mode: x|POST|/containers/create|{"Image":"alpine","HostConfig":{"IpcMode":"x"}}
+400|No such container: nope|POST|/containers/create|{"Image":"alpine","HostConfig":{"IpcMode":"container:nope"}}
+400|No such container: nope|POST|/containers/create|{"Image":"alpine","HostConfig":{"PidMode":"container:nope"}}
+400|No such container: nope|POST|/containers/create|{"Image":"alpine","HostConfig":{"VolumesFrom":["nope"]}}
+400|invalid UTS mode: x|POST|/containers/create|{"Image":"alpine","HostConfig":{"UTSMode":"x"}}
+400|invalid PID mode: x|POST|/containers/create|{"Image":"alpine","HostConfig":{"PidMode":"x"}}
+400|conflicting options: hostname and the UTS mode|POST|/containers/create|{"Image":"alpine","Hostname":"h","HostConfig":{"UTSMode":"host"}}
+400|unknown capability|POST|/containers/create|{"Image":"alpine","HostConfig":{"CapAdd":["x"]}}
+400|invalid --security-opt 2|POST|/containers/create|{"Image":"alpine","HostConfig":{"SecurityOpt":["x=y"]}}
+400|invalid --security-opt 1|POST|/containers/create|{"Image":"alpine","HostConfig":{"SecurityOpt":["x"]}}
+400|invalid --security-opt 2|POST|/containers/create|{"Image":"alpine","HostConfig":{"SecurityOpt":["no-new-privileges=x"]}}
+400|range for oom score adj|POST|/containers/create|{"Image":"alpine","HostConfig":{"OomScoreAdj":1001}}
+400|CPU Quota cannot both be set|POST|/containers/create|{"Image":"alpine","HostConfig":{"NanoCpus":1000000,"CpuQuota":1000}}
+400|Invalid value x for cpuset cpus|POST|/containers/create|{"Image":"alpine","HostConfig":{"CpusetCpus":"x"}}
+400|Requested CPUs are not available - requested 0-4000|POST|/containers/create|{"Image":"alpine","HostConfig":{"CpusetCpus":"0-4000"}}
+400|Invalid value 1-0 for cpuset mems|POST|/containers/create|{"Image":"alpine","HostConfig":{"CpusetMems":"1-0"}}
+400|no such file or directory|POST|/containers/create|{"Image":"alpine","HostConfig":{"BlkioDeviceReadBps":[{"Path":"/nope","Rate":1}]}}
+400|maximum retry count|POST|/containers/create|{"Image":"alpine","HostConfig":{"RestartPolicy":{"Name":"always","MaximumRetryCount":3}}}
+400|cannot be negative|POST|/containers/create|{"Image":"alpine","HostConfig":{"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":-1}}}
+400|invalid isolation|POST|/containers/create|{"Image":"alpine","HostConfig":{"Isolation":"hyperv"}}
+400|--storage-opt|POST|/containers/create|{"Image":"alpine","HostConfig":{"StorageOpt":{"size":"1G"}}}
+400|bad format for add-host|POST|/containers/create|{"Image":"alpine","HostConfig":{"ExtraHosts":["x"]}}
+400|invalid IP address in add-host|POST|/containers/create|{"Image":"alpine","HostConfig":{"ExtraHosts":["x:y"]}}
+400|Interval in Healthcheck cannot be less than 1ms|POST|/containers/create|{"Image":"alpine","Healthcheck":{"Interval":1000}}
+400|Retries in Healthcheck|POST|/containers/create|{"Image":"alpine","Healthcheck":{"Retries":-1}}
+400|Duplicate mount point: /x|POST|/containers/create|{"Image":"alpine","HostConfig":{"Tmpfs":{"/x":""},"Binds":["/tmp:/x"]}}
+400|invalid mode: ro,rw|POST|/containers/create|{"Image":"alpine","HostConfig":{"Binds":["/tmp:/x:ro,rw"]}}
+400|field VolumeOptions must not be specified|POST|/containers/create|{"Image":"alpine","HostConfig":{"Binds":["/tmp:/x:nocopy"]}}
+400|field BindOptions must not be specified|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/x","BindOptions":{}}]}}
+400|field Source must not be specified|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/x","Source":"/tmp"}]}}
+400|field Source must not be empty|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"bind","Target":"/x"}]}}
+400|invalid propagation mode: x|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"bind","Target":"/x","Source":"/tmp","BindOptions":{"Propagation":"x"}}]}}
+400|invalid tmpfs option|POST|/containers/create|{"Image":"alpine","HostConfig":{"Tmpfs":{"/x":"x"}}}
+END
 table "images, volumes, networks, the system" << 'END'
 404|No such image: nope:latest|GET|/images/nope/json
 404|No such image: nope:latest|GET|/images/nope/history
