@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "api/attach_swarm.h"
+#include "core/arch.h"
 #include "core/fields.h"
 #include "ctr/ctr.h"
 #include "image/image.h"
@@ -310,8 +311,7 @@ static void create_with(struct api_call *call, json_t *body)
 
 	if (!body)
 		rc = api_need_body(body, &err);
-	else if (!str_empty(platform) && strncasecmp(platform, "linux/amd64", 11) &&
-		 strcasecmp(platform, "linux") && strncasecmp(platform, "linux/x86_64", 12))
+	else if (!str_empty(platform) && !arch_is_platform(platform))
 		rc = err_set(&err, -ENOENT,
 			     "image with reference %s was found but does not provide the specified "
 			     "platform (%s)",

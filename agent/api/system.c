@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include "api/api.h"
+#include "core/arch.h"
 #include "manager/swarm.h"
 
 void api_events(struct api_call *call);
@@ -47,10 +48,10 @@ static json_t *version_json(void)
 		"s:s, s:s, s:s, s:s, s:s}",
 		"Platform", "Name", "swarm-agent", "Components", "Name", "Engine", "Version",
 		SWARM_VERSION, "Details", "ApiVersion", api, "MinAPIVersion", min_api, "Os",
-		"linux", "Arch", "amd64", "KernelVersion", u.release, "Experimental", "false",
+		"linux", "Arch", ARCH_NAME, "KernelVersion", u.release, "Experimental", "false",
 		"Version", SWARM_VERSION, "ApiVersion", api, "MinAPIVersion", min_api, "Os",
-		"linux", "Arch", "amd64", "KernelVersion", u.release, "GitCommit", "", "GoVersion",
-		"none", "BuildTime", "");
+		"linux", "Arch", ARCH_NAME, "KernelVersion", u.release, "GitCommit", "",
+		"GoVersion", "none", "BuildTime", "");
 }
 
 static void version(struct api_call *call)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kselftest_harness.h"
 
+#include "core/arch.h"
 #include "core/buf.h"
 #include "core/map.h"
 #include "core/rng.h"
@@ -107,6 +108,19 @@ TEST(numbers_are_whole_and_bounded)
 	ASSERT_EQ(77, v);
 	ASSERT_EQ(0, parse_u64("100", 0, 100, &v));
 	ASSERT_EQ(100, v);
+}
+
+TEST(a_platform_is_this_machines_by_either_name)
+{
+	EXPECT_STREQ("amd64", arch_name("x86_64"));
+	EXPECT_STREQ("s390x", arch_name("s390x"));
+	EXPECT_TRUE(arch_is_platform("linux"));
+	EXPECT_TRUE(arch_is_platform("Linux/" ARCH_NAME));
+	EXPECT_TRUE(arch_is_platform("linux/" ARCH_NAME "/v8"));
+	EXPECT_FALSE(arch_is_platform("linux/" ARCH_NAME "x"));
+	EXPECT_FALSE(arch_is_platform("linux/"));
+	EXPECT_FALSE(arch_is_platform("windows/" ARCH_NAME));
+	EXPECT_FALSE(arch_is_platform(""));
 }
 
 TEST_HARNESS_MAIN

@@ -79,6 +79,15 @@ static const char always[] = "accept accept4 access adjtimex alarm bind brk cach
 			     "wait4 waitid waitpid write writev "
 			     "arch_prctl modify_ldt process_vm_readv process_vm_writev ptrace";
 
+/* The kernel runs programs of these. */
+#if defined(__x86_64__)
+static const char architectures[] = "SCMP_ARCH_X86_64 SCMP_ARCH_X86 SCMP_ARCH_X32";
+#elif defined(__aarch64__)
+static const char architectures[] = "SCMP_ARCH_AARCH64 SCMP_ARCH_ARM";
+#else
+static const char architectures[] = "SCMP_ARCH_RISCV64";
+#endif
+
 /* What a capability opens. */
 static const struct {
 	const char *cap, *names;
@@ -114,7 +123,7 @@ static bool has_cap(json_t *caps, const char *name)
 	return false;
 }
 
-static void add_names(json_t *names, const char *list)
+static json_t *add_names(json_t *names, const char *list)
 {
 	while (*list) {
 		size_t n = strcspn(list, " ");
@@ -122,6 +131,7 @@ static void add_names(json_t *names, const char *list)
 		json_array_append_new(names, json_stringn(list, n));
 		list += n + (list[n] == ' ');
 	}
+	return names;
 }
 
 static json_t *when(const char *name, int index, json_int_t value, json_int_t value_two,
@@ -154,7 +164,7 @@ json_t *seccomp_default(json_t *caps)
 		json_array_append_new(rules, json_pack("{s:[s], s:s, s:i}", "names", "clone3",
 						       "action", "SCMP_ACT_ERRNO", "errnoRet", 38));
 	}
-	return json_pack("{s:s, s:i, s:[s, s, s], s:o}", "defaultAction", "SCMP_ACT_ERRNO",
-			 "defaultErrnoRet", 1, "architectures", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86",
-			 "SCMP_ARCH_X32", "syscalls", rules);
+	return json_pack("{s:s, s:i, s:o, s:o}", "defaultAction", "SCMP_ACT_ERRNO",
+			 "defaultErrnoRet", 1, "architectures",
+			 add_names(json_array(), architectures), "syscalls", rules);
 }

@@ -9,7 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-static int write_all(int fd, const void *data, size_t size)
+int file_write_all(int fd, const void *data, size_t size)
 {
 	const char *p = data;
 
@@ -45,7 +45,7 @@ static int replace(const char *path, const void *data, size_t size, mode_t mode,
 
 	if (fd < 0)
 		return err_errno(err, -errno, "cannot create %s", tmp);
-	rc = fchmod(fd, mode) ? -errno : write_all(fd, data, size);
+	rc = fchmod(fd, mode) ? -errno : file_write_all(fd, data, size);
 	if (!rc && durable && fsync(fd))
 		rc = -errno;
 	if (!rc && rename(tmp, path))

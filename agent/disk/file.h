@@ -10,6 +10,8 @@
 #include "core/buf.h"
 #include "core/err.h"
 
+/* All of it, whatever a single write(2) takes. Returns 0 or -errno. On any thread. */
+int file_write_all(int fd, const void *data, size_t size);
 /* Write a temporary file beside path, fsync it, rename it over path, fsync the folder. */
 int file_write_atomic(const char *path, const void *data, size_t size, mode_t mode,
 		      struct err *err);

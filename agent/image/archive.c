@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "core/arch.h"
 #include "disk/file.h"
 #include "image/image_impl.h"
 #include "loop/loop.h"
@@ -164,7 +165,7 @@ static bool other_platform(json_t *descriptor)
 	const char *arch = json_string_value(json_object_get(p, "architecture")),
 		   *os = json_string_value(json_object_get(p, "os"));
 
-	return p && !(streq(arch, "amd64") && streq(os, "linux"));
+	return p && !(streq(arch, ARCH_NAME) && streq(os, "linux"));
 }
 
 /* A descriptor of a manifest, or of an index of manifests for several platforms. */
@@ -255,7 +256,7 @@ int import_dir(const char *root, const char *dir, struct imported **ret, size_t 
 	}
 	json_decref(doc);
 	if (!rc && !*n)
-		rc = err_set(err, -EINVAL, "the archive holds no image for linux/amd64");
+		rc = err_set(err, -EINVAL, "the archive holds no image for linux/" ARCH_NAME);
 	return rc;
 }
 

@@ -5,40 +5,57 @@
 #include <stdio.h>
 
 #include "core/when.h"
+#include "disk/file.h"
 #include "image/image_impl.h"
 #include "loop/loop.h"
 
-static int run_commit(struct image_job *job)
+int image_job_layer(struct image_job *job, char ret_diff_id[DIGEST_SIZE], int64_t *ret_size)
 {
-	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp/commit.XXXXXX", job->root), *text = NULL;
+	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp/layer.XXXXXX", job->root);
 	_cleanup_close_ int fd = mkostemp(tmp, O_CLOEXEC);
-	struct imported im = {.size = json_integer_value(json_object_get(job->build, "size"))};
-	char diff_id[DIGEST_SIZE], chunk[65536];
-	int64_t size = 0;
+	char chunk[65536];
 	ssize_t n;
 	int rc = 0;
 
 	if (fd < 0)
 		return err_errno(&job->err, -errno, "cannot create %s", tmp);
 	while (!rc && (n = read(job->fd, chunk, sizeof(chunk))) > 0)
-		if (write(fd, chunk, n) != n)
-			rc = err_errno(&job->err, -errno, "cannot write %s", tmp);
-	if (!rc)
-		rc = layer_import(job->root, tmp, NULL, diff_id, &size, &job->err);
+		rc = file_write_all(fd, chunk, n);
+	if (!rc && n < 0)
+		rc = err_errno(&job->err, -errno, "cannot read the layer");
+	else if (rc)
+		err_errno(&job->err, rc, "cannot write %s", tmp);
+	else
+		rc = layer_import(job->root, tmp, NULL, ret_diff_id, ret_size, &job->err);
 	unlink(tmp);
-	if (rc)
-		return rc;
-	im.size += size;
-	json_array_append_new(json_object_get(json_object_get(job->config, "rootfs"), "diff_ids"),
-			      json_string(diff_id));
-	text = json_dumps(job->config, JSON_COMPACT);
-	rc = blob_write(job->root, text, strlen(text), im.id, &job->err);
+	return rc;
+}
+
+int image_job_made(struct image_job *job, json_t *config, int64_t size)
+{
+	_cleanup_free_ char *text = json_dumps(config, JSON_COMPACT);
+	struct imported im = {.size = size};
+	int rc = blob_write(job->root, text, strlen(text), im.id, &job->err);
+
 	if (rc)
 		return rc;
 	im.refs = job->ref ? json_pack("[s]", job->ref) : json_array();
 	job->found = xmemdup(&im, sizeof(im));
 	job->n_found = 1;
 	return 0;
+}
+
+static int run_commit(struct image_job *job)
+{
+	int64_t below = json_integer_value(json_object_get(job->build, "size")), size;
+	char diff_id[DIGEST_SIZE];
+	int rc = image_job_layer(job, diff_id, &size);
+
+	if (rc)
+		return rc;
+	json_array_append_new(json_object_get(json_object_get(job->config, "rootfs"), "diff_ids"),
+			      json_string(diff_id));
+	return image_job_made(job, job->config, below + size);
 }
 
 void images_commit(struct images *images, struct image *parent, int fd,

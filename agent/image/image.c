@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "core/arch.h"
 #include "disk/file.h"
 #include "disk/mount.h"
 #include "image/image_impl.h"
@@ -533,8 +534,8 @@ json_t *images_inspect(struct images *images, const struct image *img)
 			"RepoTags", familiar(img->refs), "RepoDigests", familiar(img->digests),
 			"Parent", "", "Comment", comment ? comment : "", "Created",
 			created ? created : "0001-01-01T00:00:00Z", "DockerVersion", "", "Author",
-			author ? author : "", "Architecture", arch ? arch : "amd64", "Os", "linux",
-			"Size", (json_int_t)img->size);
+			author ? author : "", "Architecture", arch ? arch : ARCH_NAME, "Os",
+			"linux", "Size", (json_int_t)img->size);
 	json_object_set_new(out, "Config", inner ? json_deep_copy(inner) : json_object());
 	json_object_set_new(
 		out, "GraphDriver",

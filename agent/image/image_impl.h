@@ -72,6 +72,14 @@ int image_fetch(struct image_job *job, const char *url, const char *what,
  */
 int context_make(struct image_job *job, const char *dir, char **ret);
 
+/*
+ * On the job's thread: the tar that job->fd gives becomes a layer; ret_size is its content's, in
+ * bytes.
+ */
+int image_job_layer(struct image_job *job, char ret_diff_id[DIGEST_SIZE], int64_t *ret_size);
+/* On the job's thread: the image of this config, of so many bytes, is what was found, under job->ref. */
+int image_job_made(struct image_job *job, json_t *config, int64_t size);
+
 /* Takes the job over; ends in done(). */
 void image_job_start(struct image_job *job);
 /* From the job's thread; line is stolen. */

@@ -1,55 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 /* docker import: an image of one layer, from a tar of the client's or of an address. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
 
+#include "core/arch.h"
 #include "core/when.h"
 #include "image/image_impl.h"
 
 static int run_import(struct image_job *job)
 {
-	_cleanup_free_ char *tmp = xasprintf("%s/image/tmp/import.XXXXXX", job->root), *text = NULL;
 	const char *url = json_string_value(json_object_get(job->build, "url"));
-	_cleanup_close_ int fd = mkostemp(tmp, O_CLOEXEC);
-	char diff_id[DIGEST_SIZE], created[40], chunk[65536], type[FETCH_TYPE_SIZE];
-	struct imported im = {0};
+	char diff_id[DIGEST_SIZE], created[40], type[FETCH_TYPE_SIZE];
+	int64_t size;
 	json_t *doc;
-	ssize_t n;
 	int rc = 0;
 
-	if (fd < 0)
-		return err_errno(&job->err, -errno, "cannot create %s", tmp);
 	if (url) {
 		image_job_line(job, json_pack("{s:o}", "status",
 					      json_sprintf("Downloading from %s", url)));
 		rc = image_fetch(job, url, "Importing", type);
 	}
-	while (!rc && (n = read(job->fd, chunk, sizeof(chunk))) > 0)
-		if (write(fd, chunk, n) != n)
-			rc = err_errno(&job->err, -errno, "cannot write %s", tmp);
 	if (!rc)
-		rc = layer_import(job->root, tmp, NULL, diff_id, &im.size, &job->err);
-	unlink(tmp);
+		rc = image_job_layer(job, diff_id, &size);
 	if (rc)
 		return rc;
 	time_format((int64_t)time(NULL) * 1000000000, created);
 	doc = json_pack("{s:s, s:s, s:s, s:O, s:[{s:s, s:o}], s:{s:s, s:[s]}}", "architecture",
-			"amd64", "os", "linux", "created", created, "config", job->config,
+			ARCH_NAME, "os", "linux", "created", created, "config", job->config,
 			"history", "created", created, "comment",
 			str_empty(job->text) ? json_sprintf("Imported from %s", url ? url : "-")
 					     : json_string(job->text),
 			"rootfs", "type", "layers", "diff_ids", diff_id);
-	text = json_dumps(doc, JSON_COMPACT);
+	rc = image_job_made(job, doc, size);
 	json_decref(doc);
-	rc = blob_write(job->root, text, strlen(text), im.id, &job->err);
-	if (rc)
-		return rc;
-	im.refs = job->ref ? json_pack("[s]", job->ref) : json_array();
-	job->found = xmemdup(&im, sizeof(im));
-	job->n_found = 1;
-	return 0;
+	return rc;
 }
 
 void images_import(struct images *images, const struct image_import *im, int fd,

@@ -114,30 +114,29 @@ static void registry_digest(struct image_job *job, const char *url, const char *
 		strcpy(ret, out.data);
 }
 
-static int run_pull(struct image_job *job)
+/* Take an image from a registry or to one: side is "src" or "dest", the registry's. */
+static int copy(struct image_job *job, const char *side, const char *creds, const char *from,
+		const char *to)
 {
-	_cleanup_free_ char *creds = image_credentials(job->auth),
-			    *from = xasprintf("docker://%s", job->ref), *to = NULL;
+	_cleanup_free_ char *verify = xasprintf("--%s-tls-verify=false", side),
+			    *with = xasprintf("--%s-creds", side);
 	_cleanup_buf_ struct buf errors = BUF_INIT;
-	char *dir = tmp_dir(job->root, "pull", &job->err), digest[DIGEST_SIZE] = "";
 	const char *argv[16];
 	struct reference r;
 	int n = 0, rc;
 
-	if (!dir)
-		return job->err.code;
 	reference_parse(job->ref, &r, NULL);
-	status(job, r.tag[0] ? r.tag : r.digest, "Pulling from %s", strchr(r.name, '/') + 1);
-	to = xasprintf("oci:%s/layout:image", dir);
 	argv[n++] = "skopeo";
 	argv[n++] = "--override-os=linux";
 	argv[n++] = "--insecure-policy";
 	argv[n++] = "copy";
 	argv[n++] = "--quiet";
+	if (streq(side, "dest"))
+		argv[n++] = "--format=v2s2";
 	if (images_insecure(job->images, r.name))
-		argv[n++] = "--src-tls-verify=false";
+		argv[n++] = verify;
 	if (creds) {
-		argv[n++] = "--src-creds";
+		argv[n++] = with;
 		argv[n++] = creds;
 	}
 	argv[n++] = from;
@@ -145,9 +144,24 @@ static int run_pull(struct image_job *job)
 	argv[n] = NULL;
 	rc = run_program(argv, NULL, NULL, &errors);
 	if (rc < 0)
-		rc = err_errno(&job->err, rc, "cannot run skopeo");
-	else if (rc)
-		rc = registry_error(job, &errors);
+		return err_errno(&job->err, rc, "cannot run skopeo");
+	return rc ? registry_error(job, &errors) : 0;
+}
+
+static int run_pull(struct image_job *job)
+{
+	_cleanup_free_ char *creds = image_credentials(job->auth),
+			    *from = xasprintf("docker://%s", job->ref), *to = NULL;
+	char *dir = tmp_dir(job->root, "pull", &job->err), digest[DIGEST_SIZE] = "";
+	struct reference r;
+	int rc;
+
+	if (!dir)
+		return job->err.code;
+	reference_parse(job->ref, &r, NULL);
+	status(job, r.tag[0] ? r.tag : r.digest, "Pulling from %s", strchr(r.name, '/') + 1);
+	to = xasprintf("oci:%s/layout:image", dir);
+	rc = copy(job, "src", creds, from, to);
 	free(steal_ptr(to));
 	to = xasprintf("%s/layout", dir);
 	if (!rc)
@@ -226,11 +240,9 @@ static int run_push(struct image_job *job)
 {
 	_cleanup_free_ char *creds = image_credentials(job->auth),
 			    *to = xasprintf("docker://%s", job->ref), *from = NULL;
-	_cleanup_buf_ struct buf errors = BUF_INIT;
 	char *dir = tmp_dir(job->root, "push", &job->err);
-	const char *argv[16];
 	struct reference r;
-	int n = 0, rc;
+	int rc;
 
 	if (!dir)
 		return job->err.code;
@@ -238,27 +250,8 @@ static int run_push(struct image_job *job)
 	status(job, NULL, "The push refers to repository [%s]", r.name);
 	rc = export_layout(job->root, job->image->id, job->config, dir, &job->err);
 	from = xasprintf("oci:%s", dir);
-	argv[n++] = "skopeo";
-	argv[n++] = "--insecure-policy";
-	argv[n++] = "copy";
-	argv[n++] = "--quiet";
-	argv[n++] = "--format=v2s2";
-	if (images_insecure(job->images, r.name))
-		argv[n++] = "--dest-tls-verify=false";
-	if (creds) {
-		argv[n++] = "--dest-creds";
-		argv[n++] = creds;
-	}
-	argv[n++] = from;
-	argv[n++] = to;
-	argv[n] = NULL;
-	if (!rc) {
-		rc = run_program(argv, NULL, NULL, &errors);
-		if (rc < 0)
-			rc = err_errno(&job->err, rc, "cannot run skopeo");
-		else if (rc)
-			rc = registry_error(job, &errors);
-	}
+	if (!rc)
+		rc = copy(job, "dest", creds, from, to);
 	if (!rc)
 		status(job, NULL, "%s: pushed", r.tag);
 	dir_remove_tree(dir, NULL);

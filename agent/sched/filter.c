@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
+#include "core/arch.h"
 #include "sched/sched_impl.h"
 #include "wire/pb.h"
 
@@ -119,15 +120,6 @@ static bool plugins_fit(const struct want *w, const struct snode *n)
 /* --- platform --- */
 
 /* Engines say uname's names, images Go's. */
-static const char *arch_name(const char *arch)
-{
-	if (!strcmp(arch, "x86_64"))
-		return "amd64";
-	if (!strcmp(arch, "aarch64"))
-		return "arm64";
-	return arch;
-}
-
 static bool platform_fits(const struct want *w, const struct snode *n)
 {
 	const Pb__Placement *p = placement_of(w);
