@@ -124,12 +124,15 @@ static const struct xfrm_lifetime_cfg no_end = {
 };
 
 /* With the key and its salt behind it. */
-struct aead {
+union aead {
 	struct xfrm_algo_aead head;
-	uint8_t key[FULL_KEY_SIZE];
+	struct {
+		uint8_t head_bytes[sizeof(struct xfrm_algo_aead)];
+		uint8_t key[FULL_KEY_SIZE];
+	};
 };
 
-static void aead_of(struct aead *a, const uint8_t key[XFRM_KEY_SIZE], uint32_t spi)
+static void aead_of(union aead *a, const uint8_t key[XFRM_KEY_SIZE], uint32_t spi)
 {
 	uint32_t salt = htonl(spi);
 
@@ -142,7 +145,7 @@ static void aead_of(struct aead *a, const uint8_t key[XFRM_KEY_SIZE], uint32_t s
 }
 
 /* Without a replay window: peers begin to count anew when they start anew, as Docker's do. */
-static int state_new(struct xfrm *x, const struct xfrm_sa *sa, const struct aead *aead)
+static int state_new(struct xfrm *x, const struct xfrm_sa *sa, const union aead *aead)
 {
 	struct xfrm_usersa_info info = {
 		.sel.family = AF_INET,
@@ -171,7 +174,7 @@ static struct nl_msg *state_message(int type, const struct xfrm_sa *sa)
 }
 
 struct like {
-	const struct aead *aead;
+	const union aead *aead;
 	const struct xfrm_sa *sa;
 	bool same;
 };
@@ -184,7 +187,7 @@ static int on_like(struct nl_msg *msg, void *arg)
 	struct xfrm_usersa_info *info = nlmsg_data(nlh);
 	struct nlattr *tb[XFRMA_MAX + 1];
 	struct like *l = arg;
-	struct aead *a;
+	union aead *a;
 
 	if (nlh->nlmsg_type != XFRM_MSG_NEWSA ||
 	    nlmsg_parse(nlh, sizeof(*info), tb, XFRMA_MAX, NULL) || !tb[XFRMA_ALG_AEAD] ||
@@ -204,7 +207,7 @@ int xfrm_state_add(struct xfrm *x, const struct xfrm_sa *sa, const uint8_t key[X
 		   struct err *err)
 {
 	char src[INET_ADDRSTRLEN], dst[INET_ADDRSTRLEN];
-	struct aead aead;
+	union aead aead;
 	struct like like = {.aead = &aead, .sa = sa};
 	int rc;
 
