@@ -30,7 +30,6 @@ struct api_call {
 	const char *param[API_PARAMS]; /* the {parts} of the route's pattern */
 	char *path; /* what param points into */
 	void (*body_fn)(struct api_call *call, json_t *body);
-	json_t *body; /* while body_fn runs, borrowed */
 	bool array_body; /* it must be a list */
 	bool no_quorum; /* the swarm's store may not be current */
 };

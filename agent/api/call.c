@@ -192,7 +192,6 @@ static void on_body(struct http_req *req, const struct err *err, const char *dat
 			return;
 		}
 	}
-	call->body = body;
 	call->body_fn(call, body);
 	json_decref(body);
 }

@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "manager/check.h"
 #include "net/net.h"
+#include "node/container.h"
 
 static const char *const list_filters[] = {"dangling", "driver", "id",	 "label",
 					   "name",     "scope",	 "type", NULL};
@@ -184,7 +185,7 @@ static json_t *services_json(struct store *s, const Pb__Network *n)
 		     (t = store_next(&it));) {
 			const Pb__NetworkAttachment *a = NULL;
 			const Pb__Node *node = store_node(s, t->node_id);
-			char *ip;
+			char *ip, *name;
 
 			for (size_t k = 0; k < t->n_networks; k++)
 				if (t->networks[k]->network &&
@@ -195,14 +196,14 @@ static json_t *services_json(struct store *s, const Pb__Network *n)
 				continue;
 			here = true;
 			ip = xstrndup(a->addresses[0], strcspn(a->addresses[0], "/"));
+			name = container_name(t);
 			json_array_append_new(
 				tasks,
-				json_pack("{s:o, s:s, s:s, s:{s:s}}", "Name",
-					  json_sprintf("%s.%llu.%s", store_name(svc),
-						       (unsigned long long)t->slot, t->id),
-					  "EndpointID", "", "EndpointIP", ip, "Info", "Host IP",
+				json_pack("{s:s, s:s, s:s, s:{s:s}}", "Name", name, "EndpointID",
+					  "", "EndpointIP", ip, "Info", "Host IP",
 					  node && node->status ? node->status->addr : ""));
 			free(ip);
+			free(name);
 		}
 		if (!here && !vip) {
 			json_decref(tasks);

@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* /tasks */
 #include <errno.h>
-#include <stdio.h>
 
 #include "api/conv.h"
 #include "api/store_call.h"
+#include "node/container.h"
 #include "orch/orch.h"
 
 static const char *const list_filters[] = {
 	"_up-to-date", "desired-state", "id", "label", "name", "node", "runtime", "service", NULL};
-
-/* "web.1.<id>", as the node names its container. */
-static void task_name(const Pb__Task *t, char *ret, size_t size)
-{
-	const char *service = t->service_annotations ? t->service_annotations->name : "";
-
-	if (t->annotations && !str_empty(t->annotations->name))
-		snprintf(ret, size, "%s", t->annotations->name);
-	else if (t->slot)
-		snprintf(ret, size, "%s.%llu.%s", service, (unsigned long long)t->slot, t->id);
-	else
-		snprintf(ret, size, "%s.%s.%s", service, t->node_id, t->id);
-}
 
 struct query {
 	struct filters *f;
@@ -95,7 +82,6 @@ static bool desired_matches(const struct filters *f, Pb__TaskState d)
 
 static bool matches(struct store *s, const struct query *q, const Pb__Task *t)
 {
-	char name[256];
 	json_t *labels;
 	bool ok;
 
@@ -106,7 +92,8 @@ static bool matches(struct store *s, const struct query *q, const Pb__Task *t)
 	if (!desired_matches(q->f, t->desired_state) || !filters_match_prefix(q->f, "id", t->id))
 		return false;
 	if (filters_has(q->f, "name")) {
-		task_name(t, name, sizeof(name));
+		_cleanup_free_ char *name = container_name(t);
+
 		if (!filters_match_prefix(q->f, "name", name))
 			return false;
 	}

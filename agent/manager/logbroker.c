@@ -238,7 +238,9 @@ static void on_remote_closed(struct grpc_stream *stream, enum grpc_status status
 	struct err err = ERR_INIT;
 
 	(void)stream;
-	if (status != GRPC_OK)
+	if (status == GRPC_CANCELLED || status == GRPC_ABORTED)
+		err_set(&err, -EIO, "the leader of the swarm has changed");
+	else if (status != GRPC_OK)
 		err_set(&err, -EIO, "%s", str_empty(text) ? grpc_status_name(status) : text);
 	free(s);
 	sub.end(err.code ? &err : NULL, sub.arg);

@@ -68,7 +68,6 @@ enum grpc_kind {
 	GRPC_UNARY,
 	GRPC_SERVER_STREAM, /* one request, many replies */
 	GRPC_CLIENT_STREAM, /* many requests, one reply */
-	GRPC_BIDI_STREAM,
 };
 
 /* Who may call: bits. A call by another gets PERMISSION_DENIED before its handler. */
@@ -85,7 +84,7 @@ struct grpc_method {
 	unsigned int roles;
 	bool to_leader; /* a manager that does not lead hands the call on */
 	/*
-	 * Unary and server streams: called once, with the request. Client and bidi streams: called
+	 * Unary and server streams: called once, with the request. Client streams: called
 	 * for each request, then with NULL when the client has ended its side. The call lives
 	 * until grpc_finish() or grpc_reply(), also when the client has gone.
 	 */
@@ -162,7 +161,7 @@ void grpc_call_on_drain(struct grpc_call *call, void (*fn)(struct grpc_call *cal
 			void *arg);
 /* Hold back and go on taking requests of a stream: back-pressure towards the client. */
 void grpc_call_pause(struct grpc_call *call, bool pause);
-/* The handler's own pointer, for client and bidi streams; NULL at first. */
+/* The handler's own pointer, for client streams; NULL at first. */
 void grpc_call_set_data(struct grpc_call *call, void *data);
 void *grpc_call_data(const struct grpc_call *call);
 

@@ -193,7 +193,7 @@ static void on_end(struct h2_stream *s)
 		return;
 	}
 	m = call->m->method;
-	if (m->kind == GRPC_CLIENT_STREAM || m->kind == GRPC_BIDI_STREAM) {
+	if (m->kind == GRPC_CLIENT_STREAM) {
 		call->handed = true;
 		m->fn(call, NULL, call->m->arg);
 	} else if (!call->handed) {

@@ -64,8 +64,6 @@ struct http_req {
 };
 
 void http_req_free(struct http_req *req);
-/* Take the connection away from a request, which ends; NULL when the client has gone. */
-struct bufferevent *http_req_take(struct http_req *req);
 /* http_hijack() with another protocol to upgrade to. */
 struct bufferevent *http_hijack_to(struct http_req *req, const char *type, const char *protocol);
 /* The client is gone: tell whoever waits. The request may be freed by the time this returns. */

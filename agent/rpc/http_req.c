@@ -420,7 +420,8 @@ void http_on_close(struct http_req *req, void (*fn)(struct http_req *req, void *
 	req->close_arg = arg;
 }
 
-struct bufferevent *http_req_take(struct http_req *req)
+/* Take the connection away from the request, which ends; NULL when the client has gone. */
+static struct bufferevent *take(struct http_req *req)
 {
 	struct http_conn *conn = req->conn;
 	struct bufferevent *bev = NULL;
@@ -450,7 +451,7 @@ struct bufferevent *http_hijack_to(struct http_req *req, const char *type, const
 		buf_str(&out, "\r\n");
 		send_buf(req, &out);
 	}
-	return http_req_take(req);
+	return take(req);
 }
 
 struct bufferevent *http_hijack(struct http_req *req, const char *type)

@@ -75,7 +75,8 @@ static bool member(const char *node_id, struct swarm_member *ret, void *arg)
 
 static void show_all(void)
 {
-	const struct container_context ctx = {"m1", "m1", "linux", "x86_64"};
+	const struct container_context ctx = {
+		.node_hostname = "m1", .node_os = "linux", .node_arch = "x86_64"};
 	const void *obj;
 
 	for (struct store_iter i = store_all(store, STORE_SERVICE); (obj = store_next(&i));)
