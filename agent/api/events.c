@@ -19,36 +19,39 @@ struct stream {
 	int64_t until_ns;
 };
 
-static bool actor_matches(const struct filters *f, const char *type, const char *id,
-			  const json_t *attrs)
+/* "alpine:3" is also "alpine". */
+static bool image_matches(const struct filters *f, const char *image)
 {
-	const char *name = json_string_value(json_object_get(attrs, "name")), *v;
+	_cleanup_free_ char *untagged = xstrdup(image ? image : "");
+	char *tag = strrchr(untagged, ':');
 
-	if (!filters_has(f, type))
-		return true;
-	for (size_t i = 0; (v = filters_value(f, type, i)); i++)
-		if (streq(v, id) || streq(v, name) || (strlen(v) >= 4 && starts_with(id, v)))
-			return true;
-	return false;
+	if (tag && !strchr(tag, '/'))
+		*tag = 0;
+	return filters_match(f, "image", image) || filters_match(f, "image", untagged);
 }
 
+/*
+ * Names are compared whatever the type: a service's filter lets the events of its tasks'
+ * containers through, an image's those of its containers. Source: moby daemon/events/filter.go.
+ */
 static bool matches(const struct filters *f, json_t *ev)
 {
 	const char *type = json_string_value(json_object_get(ev, "Type")),
 		   *action = json_string_value(json_object_get(ev, "Action"));
 	json_t *actor = json_object_get(ev, "Actor"), *attrs = json_object_get(actor, "Attributes");
-	const char *id = json_string_value(json_object_get(actor, "ID"));
-	static const char *const objects[] = {"container", "daemon", "image",  "network",
-					      "node",	   "plugin", "secret", "service",
-					      "volume",	   "config"};
+	const char *id = json_string_value(json_object_get(actor, "ID")),
+		   *name = json_string_value(json_object_get(attrs, "name"));
+	static const char *const objects[] = {"container", "daemon",  "network", "node",  "plugin",
+					      "secret",	   "service", "volume",	 "config"};
 
-	for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
-		if (!filters_has(f, objects[i]))
-			continue;
-		if (strcmp(type, objects[i]) || !actor_matches(f, type, id, attrs))
+	for (size_t i = 0; i < ARRAY_SIZE(objects); i++)
+		if (!filters_match_prefix(f, objects[i], id) &&
+		    !filters_match_prefix(f, objects[i], name))
 			return false;
-	}
-	return filters_match(f, "type", type) && filters_match_prefix(f, "event", action) &&
+	if (strcmp(type, "image"))
+		name = json_string_value(json_object_get(attrs, "image"));
+	return (image_matches(f, id) || image_matches(f, name)) && filters_match(f, "type", type) &&
+	       filters_match_prefix(f, "event", action) &&
 	       filters_match(f, "scope", json_string_value(json_object_get(ev, "scope"))) &&
 	       filters_match_labels(f, "label", attrs);
 }

@@ -126,6 +126,9 @@ for e in "secret create s1" "config create c1" "service create web" "service upd
 	check "event: $e" wait_for 10 event $e
 done
 check "an update's event tells the replicas" jq -e -s 'map(select(.Actor.Attributes["replicas.new"] == "3")) | length > 0' "$work/events"
+kept() { docker events --since 1h --until "$(date +%s.%N)" --format '{{.Type}} {{.Action}}' "$@" | sort -u | paste -sd,; }
+check "those of a service are its containers', too" says "container start,service create" kept --filter service=job --filter event=create --filter event=start
+check "those of an image are its containers', too" equals "container die" kept --filter image=alpine --filter event=die
 kill $events 2> /dev/null
 docker swarm leave --force > /dev/null
 agent_stop n1
