@@ -434,11 +434,6 @@ static int check_mode(const Pb__ServiceSpec *s, struct err *err)
 		if (s->update)
 			return grpc_err(err, GRPC_INVALID_ARGUMENT,
 					"update config is not allowed for job-mode services");
-		if (s->task->restart &&
-		    s->task->restart->condition == PB__RESTART_POLICY__RESTART_CONDITION__ANY)
-			return grpc_err(err, GRPC_INVALID_ARGUMENT,
-					"restart condition of a job-mode service must be "
-					"none or on-failure");
 		return 0;
 	default:
 		return grpc_err(err, GRPC_INVALID_ARGUMENT, "Unrecognized service mode");

@@ -100,7 +100,7 @@ check "completes" wait_for 120 in_state job Complete 6
 check "says so" says "(6/6 completed)" docker service ls --filter name=job
 check "again" docker service update -d --no-resolve-image --force job
 check "completes again" wait_for 120 in_state job Complete 6
-check "a global job" docker service create -d --no-resolve-image --name gjob --mode global-job alpine true
+check "a global job" docker service create -d --no-resolve-image --name gjob --mode global-job --restart-condition any alpine true
 check "completes" wait_for 60 in_state gjob Complete 1
 check "remove all" eval 'docker service rm $(docker service ls -q)'
 check "no containers" wait_for 60 no_containers n1
