@@ -5,6 +5,7 @@
 #include "api/conv.h"
 #include "api/store_call.h"
 #include "manager/control.h"
+#include "net/net.h"
 
 static const char *const list_filters[] = {"id", "label", "mode", "name", "runtime", NULL};
 
@@ -95,6 +96,42 @@ static json_t *created(const void *reply)
 	return json_pack("{s:s, s:n}", "ID", store_id(store_call_object(reply)), "Warnings");
 }
 
+/* A network of this node alone: the swarm could only say that it knows none of that name. */
+static int check_networks(struct api_call *call, Pb__NetworkAttachmentConfig *const *nets, size_t n,
+			  struct err *err)
+{
+	const struct store *s = swarm_store(call->engine->swarm);
+
+	for (size_t i = 0; s && i < n; i++) {
+		const void *known;
+		struct network *local;
+
+		if (!store_find(s, STORE_NETWORK, nets[i]->target, &known, NULL))
+			continue;
+		local = nets_find(call->engine->nets, nets[i]->target, NULL);
+		if (local && !net_is_swarm(local))
+			return err_set(
+				err, -EPERM,
+				"The network %s cannot be used with services. Only networks "
+				"scoped to the swarm can be used, such as those created with "
+				"the overlay driver.",
+				net_name(local));
+	}
+	return 0;
+}
+
+/* The spec of a request, with networks that services may have. */
+static int read_spec(struct api_call *call, json_t *body, Pb__ServiceSpec **ret, struct err *err)
+{
+	int rc = conv_service_spec(body, call->version, ret, err);
+
+	if (!rc)
+		rc = check_networks(call, (*ret)->task->networks, (*ret)->task->n_networks, err);
+	if (!rc)
+		rc = check_networks(call, (*ret)->networks, (*ret)->n_networks, err);
+	return rc;
+}
+
 /* The header as it came: base64 of JSON, which travels to the nodes with the spec. */
 static void set_auth(Pb__ServiceSpec *spec, const char *auth)
 {
@@ -112,7 +149,7 @@ static void create_with(struct api_call *call, json_t *body)
 	int rc = api_need_body(body, &err);
 
 	if (!rc)
-		rc = conv_service_spec(body, call->version, &r->spec, &err);
+		rc = read_spec(call, body, &r->spec, &err);
 	if (rc) {
 		pb_free(r);
 		api_reply_err(call, &err);
@@ -168,7 +205,7 @@ static int read_update(struct api_call *call, json_t *body, Pb__UpdateServiceReq
 	if (!rc)
 		rc = api_need_body(body, err);
 	if (!rc)
-		rc = conv_service_spec(body, call->version, &r->spec, err);
+		rc = read_spec(call, body, &r->spec, err);
 	if (!rc && !str_empty(auth))
 		set_auth(r->spec, auth);
 	else if (!rc && !r->rollback)

@@ -251,7 +251,7 @@ ip=$(node_ip n1)
 check "a swarm of one" says "Swarm initialized" d n1 swarm init --advertise-addr "$ip"
 check "a secret, a config, a network and a service that uses them" bash -c "
 	docker() { command docker -H unix://$sock \"\$@\"; }
-	echo s | docker secret create s1 - && echo c | docker config create c1 - && docker network create -d overlay o1 &&
+	echo s | docker secret create s1 - && echo c | docker config create c1 - && docker network create -d overlay o1 && docker network create here &&
 	docker service create -d --no-resolve-image --name web --secret s1 --config c1 --network o1 -p 8080:80 --replicas 0 alpine sleep 1000"
 node=$(d n1 node ls -q)
 secret=$(d n1 secret ls -q)
@@ -268,6 +268,7 @@ table "services" << END
 400|already in use by service 'web'|POST|/services/create|{"Name":"a","TaskTemplate":{"ContainerSpec":{"Image":"a"}},"EndpointSpec":{"Ports":[{"TargetPort":1,"PublishedPort":8080}]}}
 409|already exists|POST|/services/create|{"Name":"WEB","TaskTemplate":{"ContainerSpec":{"Image":"a"}}}
 404|network nope not found|POST|/services/create|{"Name":"a","TaskTemplate":{"ContainerSpec":{"Image":"a"},"Networks":[{"Target":"nope"}]}}
+403|cannot be used with services|POST|/services/create|{"Name":"a","TaskTemplate":{"ContainerSpec":{"Image":"a"},"Networks":[{"Target":"here"}]}}
 400|ingress network|POST|/services/create|{"Name":"a","TaskTemplate":{"ContainerSpec":{"Image":"a"},"Networks":[{"Target":"ingress"}]}}
 400|secret not found: y|POST|/services/create|{"Name":"a","TaskTemplate":{"ContainerSpec":{"Image":"a","Secrets":[{"SecretID":"x","SecretName":"y","File":{"Name":"z"}}]}}}
 404|service nope not found|GET|/services/nope
