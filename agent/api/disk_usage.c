@@ -44,6 +44,7 @@ struct usage {
 	int64_t *sizes;
 	size_t n;
 	bool totals; /* the form since 1.52 */
+	bool verbose; /* with the lists in the totals */
 };
 
 static bool wanted(struct api_call *call, const char *type)
@@ -128,7 +129,15 @@ static json_int_t sum(json_t *items, const char *a, const char *b)
 	return total;
 }
 
-/* The totals of API 1.52 beside the lists. */
+static void add_items(json_t *doc, const char *usage, const char *list)
+{
+	json_t *items = json_object_get(doc, list);
+
+	if (json_array_size(items))
+		json_object_set(json_object_get(doc, usage), "Items", items);
+}
+
+/* The totals of API 1.52, beside the lists. */
 static void add_totals(json_t *doc, json_t *images, json_int_t layers)
 {
 	json_t *ctrs = json_object_get(doc, "Containers"), *vols = json_object_get(doc, "Volumes"),
@@ -168,6 +177,30 @@ static void add_totals(json_t *doc, json_t *images, json_int_t layers)
 				      "TotalSize", 0, "Reclaimable", 0));
 }
 
+static void use_totals(struct usage *u)
+{
+	static const struct {
+		const char *usage, *list;
+	} parts[] = {{"ImageUsage", "Images"},
+		     {"ContainerUsage", "Containers"},
+		     {"VolumeUsage", "Volumes"},
+		     {"BuildCacheUsage", "BuildCache"}};
+
+	add_totals(u->doc, json_object_get(u->doc, "Images"),
+		   json_integer_value(json_object_get(u->doc, "LayersSize")));
+	for (size_t i = 0; u->verbose && i < ARRAY_SIZE(parts); i++)
+		add_items(u->doc, parts[i].usage, parts[i].list);
+	/*
+	 * dockerd leaves the lists out from 1.53 on, always. docker-py takes the newest version that
+	 * there is, and looks for them.
+	 */
+	if (!u->verbose)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		json_object_del(u->doc, parts[i].list);
+	json_object_del(u->doc, "LayersSize");
+}
+
 static void measured(void *arg)
 {
 	struct usage *u = arg;
@@ -177,12 +210,8 @@ static void measured(void *arg)
 	json_array_foreach (u->volumes, i, v)
 		json_object_set_new(json_object_get(v, "UsageData"), "Size",
 				    json_integer(u->sizes[i]));
-	if (u->totals) {
-		json_t *images = json_object_get(u->doc, "Images");
-
-		add_totals(u->doc, images,
-			   json_integer_value(json_object_get(u->doc, "LayersSize")));
-	}
+	if (u->totals)
+		use_totals(u);
 	api_reply(u->call, 200, u->doc);
 	for (size_t n = 0; n < u->n; n++)
 		free(u->paths[n]);
@@ -214,6 +243,7 @@ static void df(struct api_call *call)
 	u->call = call;
 	u->doc = json_object();
 	u->totals = call->version >= 152;
+	u->verbose = api_query_bool(call, "verbose", false);
 	json_object_set_new(
 		u->doc, "LayersSize",
 		json_integer(wanted(call, "image") ? images_layers_size(call->engine->images) : 0));

@@ -10,6 +10,7 @@
 #include "image/image.h"
 #include "image/reference.h"
 #include "loop/events.h"
+#include "loop/loop.h"
 
 /* as moby registry/search_session.go */
 enum { SEARCH_DEFAULT = 25, SEARCH_MAX = 100 };
@@ -57,6 +58,16 @@ static json_t *with_virtual_size(struct api_call *call, json_t *image)
 	return image;
 }
 
+/* item is stolen. */
+static void add_newest_first(json_t *list, json_t *item)
+{
+	size_t i = json_array_size(list);
+
+	while (i && ji(json_array_get(list, i - 1), "Created") < ji(item, "Created"))
+		i--;
+	json_array_insert_new(list, i, item);
+}
+
 static void list(struct api_call *call)
 {
 	struct images *images = call->engine->images;
@@ -65,11 +76,14 @@ static void list(struct api_call *call)
 	struct err err = ERR_INIT;
 	json_t *out = json_array();
 	bool dangling = false;
+	int64_t until = 0;
 	size_t pos = 0;
 	int rc = api_filters(call, list_filters, &f, &err);
 
 	if (!rc)
 		rc = filters_bool(f, "dangling", false, &dangling, &err);
+	if (!rc)
+		rc = filters_until(f, loop_wall_ns(), &until, &err);
 	if (!rc && filters_has(f, "before") &&
 	    !(before = images_find(images, filters_value(f, "before", 0), &err)))
 		rc = err.code;
@@ -83,12 +97,15 @@ static void list(struct api_call *call)
 		if (filters_has(f, "dangling") && dangling != !json_array_size(img->refs))
 			continue;
 		if ((before && img->created_ns >= before->created_ns) ||
-		    (since && img->created_ns <= since->created_ns))
+		    (since && img->created_ns <= since->created_ns) ||
+		    (until && img->created_ns >= until))
 			continue;
 		item = with_virtual_size(call, images_summary(images, img));
+		if (call->version >= 151)
+			json_object_set_new(item, "Containers", json_integer(img->users));
 		if (filters_match_labels(f, "label", labels) &&
 		    reference_matches(f, json_object_get(item, "RepoTags")))
-			json_array_append_new(out, item);
+			add_newest_first(out, item);
 		else
 			json_decref(item);
 	}
@@ -116,6 +133,19 @@ static void history(struct api_call *call)
 
 	if (img)
 		api_reply(call, 200, images_history(call->engine->images, img));
+}
+
+/* They come in an index with the image, of which its manifest for this platform alone is kept. */
+static void attestations(struct api_call *call)
+{
+	struct image *img = find(call, call->param[0]);
+	struct err err = ERR_INIT;
+
+	if (!img)
+		return;
+	err_set(&err, -EOPNOTSUPP,
+		"attestations of images are not kept: ask the registry for them");
+	api_reply_err(call, &err);
 }
 
 static void tag(struct api_call *call)
@@ -419,6 +449,7 @@ const struct api_route api_image_routes[] = {
 	{"GET", "/images/{name...}/json", inspect},
 	{"GET", "/images/{name...}/history", history},
 	{"GET", "/images/{name...}/get", save_one},
+	{"GET", "/images/{name...}/attestations", attestations},
 	{"POST", "/images/{name...}/tag", tag},
 	{"POST", "/images/{name...}/push", push},
 	{"DELETE", "/images/{name...}", remove_image},

@@ -148,28 +148,63 @@ static void merge_image(json_t *config, json_t *image)
 
 static void host_defaults(json_t *host)
 {
-	static const char *const lists[] = {"Binds",	   "CapAdd",	"CapDrop",    "Dns",
-					    "DnsOptions",  "DnsSearch", "ExtraHosts", "GroupAdd",
-					    "SecurityOpt", "Links",	"Devices",    "Ulimits"};
+	static const char *const lists[] = {"Binds",
+					    "CapAdd",
+					    "CapDrop",
+					    "Dns",
+					    "DnsOptions",
+					    "DnsSearch",
+					    "ExtraHosts",
+					    "GroupAdd",
+					    "SecurityOpt",
+					    "Links",
+					    "Devices",
+					    "Ulimits",
+					    "VolumesFrom",
+					    "DeviceCgroupRules",
+					    "DeviceRequests",
+					    "BlkioWeightDevice",
+					    "BlkioDeviceReadBps",
+					    "BlkioDeviceWriteBps",
+					    "BlkioDeviceReadIOps",
+					    "BlkioDeviceWriteIOps"};
 	static const char *const ints[] = {
 		"Memory",      "MemorySwap",	    "MemoryReservation",  "NanoCpus",
 		"CpuShares",   "CpuPeriod",	    "CpuQuota",		  "OomScoreAdj",
 		"BlkioWeight", "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuCount",
-		"CpuPercent"};
+		"CpuPercent",  "IOMaximumIOps",	    "IOMaximumBandwidth"};
 	static const char *const bools[] = {"Privileged", "ReadonlyRootfs", "AutoRemove",
 					    "PublishAllPorts"};
+	static const char *const strings[] = {
+		"PidMode",   "UTSMode", "UsernsMode",	"ContainerIDFile", "VolumeDriver",
+		"Isolation", "Cgroup",	"CgroupParent", "CpusetCpus",	   "CpusetMems"};
+	json_t *bindings, *b;
+	const char *port;
+	size_t i;
 
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+	for (i = 0; i < ARRAY_SIZE(lists); i++)
 		dflt(host, lists[i], json_null());
-	for (size_t i = 0; i < ARRAY_SIZE(ints); i++)
+	for (i = 0; i < ARRAY_SIZE(ints); i++)
 		dflt(host, ints[i], json_integer(0));
-	for (size_t i = 0; i < ARRAY_SIZE(bools); i++)
+	for (i = 0; i < ARRAY_SIZE(bools); i++)
 		dflt(host, bools[i], json_false());
+	for (i = 0; i < ARRAY_SIZE(strings); i++)
+		dflt(host, strings[i], json_string(""));
+	/* version 2 of control groups does not know it */
+	dflt(host, "OomKillDisable", cgroup_is_v2() ? json_null() : json_false());
+	dflt(host, "ConsoleSize", json_pack("[i, i]", 0, 0));
 	if (ji(host, "PidsLimit") <= 0) /* unlimited */
 		json_object_set_new(host, "PidsLimit", json_null());
 	if (ji(host, "MemorySwappiness") < 0) /* the kernel's */
-		json_object_set_new(host, "MemorySwappiness", json_null());
+		json_object_del(host, "MemorySwappiness");
+	dflt(host, "MemorySwappiness", json_null());
 	dflt(host, "PortBindings", json_object());
+	json_object_foreach (json_object_get(host, "PortBindings"), port, bindings)
+		json_array_foreach (bindings, i, b)
+			if (json_is_object(b)) {
+				dflt(b, "HostIp", json_string(""));
+				dflt(b, "HostPort", json_string(""));
+			}
 	dflt(host, "RestartPolicy", json_pack("{s:s, s:i}", "Name", "no", "MaximumRetryCount", 0));
 	if (!*js(json_object_get(host, "RestartPolicy"), "Name"))
 		json_object_set_new(json_object_get(host, "RestartPolicy"), "Name",
@@ -178,9 +213,6 @@ static void host_defaults(json_t *host)
 		json_object_set_new(host, "NetworkMode", json_string("bridge"));
 	if (!*js(host, "IpcMode"))
 		json_object_set_new(host, "IpcMode", json_string("private"));
-	dflt(host, "PidMode", json_string(""));
-	dflt(host, "UTSMode", json_string(""));
-	dflt(host, "UsernsMode", json_string(""));
 	if (!*js(host, "CgroupnsMode"))
 		json_object_set_new(host, "CgroupnsMode",
 				    json_string(cgroup_is_v2() ? "private" : "host"));

@@ -221,9 +221,9 @@ json_t *ctr_stats(struct ctr *c, json_t *prev)
 {
 	char now[40];
 	json_t *o =
-		json_pack("{s:s, s:s, s:o, s:s, s:i}", "id", c->id, "read",
+		json_pack("{s:s, s:s, s:o, s:s, s:i, s:s}", "id", c->id, "read",
 			  time_format(loop_wall_ns(), now), "name", json_sprintf("/%s", c->name),
-			  "preread", "0001-01-01T00:00:00Z", "num_procs", 0);
+			  "preread", "0001-01-01T00:00:00Z", "num_procs", 0, "os_type", "linux");
 
 	if (!ctr_running(c) || !c->cgroup) {
 		static const char *const empty[] = {"pids_stats",   "blkio_stats", "storage_stats",

@@ -27,6 +27,12 @@ check "the output is the classic builder's" says "Step 1/" docker build -t two:2
 check "the configuration is the Dockerfile's" equals "[A=b] /d front" \
 	docker inspect -f '{{slice .Config.Env 1}} {{.Config.WorkingDir}} {{.Config.Labels.tier}}' two:1
 check "filter by label" equals "two" docker images --filter label=tier=front --filter reference=two:1 --format '{{.Repository}}'
+check "filter by age" equals "" docker images -q --filter until=1h --filter reference=two:1
+check "newest first" equals true eval 'curl -s --unix-socket "$(node_sock n1)" http://d/images/json | jq "map(.Created) as \$t | \$t == (\$t | sort | reverse)"'
+df() { curl -s --unix-socket "$(node_sock n1)" "http://d/v$1/system/df$2" | jq -c "$3"; }
+check "space as it was told" equals '["BuildCache","Containers","Images","LayersSize","Volumes"]' df 1.51 "" keys
+check "space by kind" equals '["BuildCacheUsage","ContainerUsage","ImageUsage","VolumeUsage"]' df 1.53 "?verbose=1" keys
+check "with what takes it" equals true df 1.53 "?verbose=1" '.ImageUsage | .TotalCount == (.Items | length)'
 check "save" docker save -o "$work/two.tar" two:1
 check "the archive is a Docker and an OCI one" tar -tf "$work/two.tar" manifest.json index.json oci-layout
 check "remove" says "Deleted: sha256:" docker rmi two:1 two:2
