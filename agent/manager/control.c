@@ -5,8 +5,13 @@
 
 #include "loop/loop.h"
 #include "manager/control_impl.h"
+#include "manager/writer.h"
 
-enum { TIMEOUT_MS = 20000 }; /* moby daemon/cluster: swarmRequestTimeout */
+enum {
+	TIMEOUT_MS = 20000, /* moby daemon/cluster: swarmRequestTimeout */
+	NEXT_LEADER_MS = 3000,
+	AGAIN_MS = 50,
+};
 
 static const struct control_method *const tables[] = {
 	control_read_methods,	 control_service_methods, control_node_methods,
@@ -112,8 +117,11 @@ int control_remove(struct control_job *job, struct store_tx *tx, struct err *err
 
 static void job_free(struct control_job *job)
 {
+	timer_done(&job->again);
+	list_del(&job->node);
 	pb_free(job->request);
 	pb_free(job->reply);
+	pb_free(job->asked);
 	free(job);
 }
 
@@ -132,13 +140,16 @@ static int build(struct store_tx *tx, void *arg, struct err *err)
 	return job->method->write(job, tx, err);
 }
 
+static bool again(struct control_job *job);
+
 static void on_written(const struct err *err, void *arg)
 {
 	struct control_job *job = arg;
 
 	if (err)
 		job->err = *err;
-	finish(job);
+	if (!again(job))
+		finish(job);
 }
 
 /* Whether it is over: finish() is due. */
@@ -152,55 +163,98 @@ static bool perform(struct control_job *job)
 	if (!rc && m->read)
 		rc = m->read(job, &job->err);
 	if (!rc && m->write)
-		env->write(env->writer, build, on_written, job);
+		env->write_sure(env->writer, build, on_written, job);
 	return rc || m->read;
 }
 
-static struct control_job *job_new(struct control *c, const struct control_method *m, void *request,
+static struct control_job *job_new(struct control *c, const struct control_method *m,
 				   control_done done, void *arg)
 {
 	struct control_job *job = xcalloc(1, sizeof(*job));
 
 	job->control = c;
 	job->method = m;
-	job->request = request;
 	job->done = done;
 	job->arg = arg;
+	list_init(&job->node);
 	return job;
 }
 
 /* --- at the leader --- */
 
+/*
+ * A leader that changes is not the client's affair: what has no leader to ask waits for the next
+ * one, and what a former one surely did not do is asked of it (as SwarmKit's raftproxy does).
+ */
+static bool again(struct control_job *job)
+{
+	bool lost = job->err.code == -EAGAIN && streq(job->err.msg, writer_lost);
+	bool leaderless = job->err.code == -EHOSTUNREACH && streq(job->err.msg, swarm_no_leader);
+
+	if (lost)
+		job->until_ms = loop_now_ms() + NEXT_LEADER_MS;
+	if (!job->asked || !(lost || leaderless) || loop_now_ms() >= job->until_ms)
+		return false;
+	timer_set(&job->again, AGAIN_MS);
+	return true;
+}
+
 static void on_reply(enum grpc_status status, const char *text, const void *reply, void *arg)
 {
 	struct control_job *job = arg;
 
-	if (status == GRPC_UNAVAILABLE || status == GRPC_CANCELLED || status == GRPC_ABORTED)
+	if (status == GRPC_UNAVAILABLE && streq(text, writer_lost))
+		err_set(&job->err, -EAGAIN, "%s", writer_lost);
+	else if (starts_with(text, GRPC_SAYS_NOT_SENT) || streq(text, GRPC_SAYS_NO_LEADER))
+		err_set(&job->err, -EHOSTUNREACH, "%s", swarm_no_leader);
+	else if (status == GRPC_UNAVAILABLE || status == GRPC_CANCELLED || status == GRPC_ABORTED)
 		err_set(&job->err, -EHOSTUNREACH, "the leader of the swarm does not answer: %s",
 			str_empty(text) ? grpc_status_name(status) : text);
 	else if (status != GRPC_OK)
 		grpc_err(&job->err, status, "%s", text);
+	if (again(job))
+		return;
 	job->done(status == GRPC_OK ? NULL : &job->err, reply, job->arg);
 	job_free(job);
+}
+
+/* Ask whoever leads now. A method may change its request: each time it gets a new one. */
+static void ask(void *arg)
+{
+	struct control_job *job = arg;
+	struct control *c = job->control;
+	struct grpc_channel *leader = NULL;
+
+	job->err = (struct err)ERR_INIT;
+	if (c->manager.leader(&leader, c->manager.arg)) {
+		err_set(&job->err, -EHOSTUNREACH, "%s", swarm_no_leader);
+		if (!again(job))
+			loop_defer(c->env.loop, finish, job);
+	} else if (leader) {
+		grpc_unary(leader, job->method->path, job->asked, job->method->reply, TIMEOUT_MS,
+			   on_reply, job);
+	} else {
+		pb_free(job->request);
+		pb_free(steal_ptr(job->reply));
+		job->request = pb_clone(job->asked);
+		if (perform(job))
+			loop_defer(c->env.loop, finish, job);
+	}
 }
 
 void control_call(struct control *c, const char *method, void *request, control_done done,
 		  void *arg)
 {
 	const struct control_method *m = find_method(method);
-	struct grpc_channel *leader = NULL;
 	struct control_job *job;
 
 	assert(m && ((ProtobufCMessage *)request)->descriptor == m->request);
-	job = job_new(c, m, request, done, arg);
-	if (c->manager.leader(&leader, c->manager.arg)) {
-		err_set(&job->err, -EHOSTUNREACH, "%s", swarm_no_leader);
-		loop_defer(c->env.loop, finish, job);
-	} else if (leader) {
-		grpc_unary(leader, m->path, request, m->reply, TIMEOUT_MS, on_reply, job);
-	} else if (perform(job)) {
-		loop_defer(c->env.loop, finish, job);
-	}
+	job = job_new(c, m, done, arg);
+	job->asked = request;
+	job->until_ms = loop_now_ms() + NEXT_LEADER_MS;
+	timer_init(&job->again, c->env.loop, ask, job);
+	list_add_tail(&job->node, &c->asked);
+	ask(job);
 }
 
 /* --- for other managers --- */
@@ -218,8 +272,9 @@ static void on_done(const struct err *err, const void *reply, void *arg)
 static void on_call(struct grpc_call *call, const void *request, void *arg)
 {
 	struct control_bound *b = arg;
-	struct control_job *job = job_new(b->control, b->method, pb_clone(request), on_done, call);
+	struct control_job *job = job_new(b->control, b->method, on_done, call);
 
+	job->request = pb_clone(request);
 	if (perform(job))
 		finish(job);
 }
@@ -231,6 +286,7 @@ struct control *control_new(const struct leader_env *env, const struct control_m
 
 	c->env = *env;
 	c->manager = *manager;
+	list_init(&c->asked);
 	for (const struct control_method *m = NULL; (m = control_method_next(m));)
 		n++;
 	c->grpc = xcalloc(n, sizeof(*c->grpc));
@@ -243,7 +299,7 @@ struct control *control_new(const struct leader_env *env, const struct control_m
 			.kind = GRPC_UNARY,
 			.request = m->request,
 			.roles = GRPC_MANAGER,
-			.to_leader = true,
+			.to_leader = m->write ? GRPC_OUTLIVES : true,
 			.fn = on_call,
 		};
 		grpc_server_add(env->server, &c->grpc[n], 1, &c->bound[n]);
@@ -253,8 +309,16 @@ struct control *control_new(const struct leader_env *env, const struct control_m
 
 void control_free(struct control *c)
 {
+	struct control_job *job, *tmp;
+
 	if (!c)
 		return;
+	/* those that wait for a leader; the others' end is on its way */
+	list_for_each_safe (job, tmp, &c->asked, node) {
+		list_del(&job->node);
+		if (timer_pending(&job->again))
+			finish(job);
+	}
 	free(c->grpc);
 	free(c->bound);
 	free(c);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/rng.h"
+#include "loop/loop.h"
 #include "manager/check.h"
 #include "manager/control.h"
 #include "rpc/grpc.h"
@@ -27,6 +28,11 @@ struct control_job {
 	struct control *control;
 	const struct control_method *method;
 	void *request, *reply; /* of the method's types */
+	/* of control_call(): the request as it was given, to be asked again until then */
+	void *asked;
+	uint64_t until_ms;
+	struct timer again;
+	struct list_head node;
 	struct err err;
 	control_done done;
 	void *arg;
@@ -35,6 +41,7 @@ struct control_job {
 struct control {
 	struct leader_env env;
 	struct control_manager manager;
+	struct list_head asked; /* jobs of control_call() */
 	struct grpc_method *grpc; /* one a method */
 	struct control_bound *bound;
 };

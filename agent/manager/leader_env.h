@@ -23,5 +23,7 @@ struct leader_env {
 	const char *cluster_id;
 	/* Change the store: writer_write() of the writer. */
 	void (*write)(void *writer, swarm_build build, swarm_done done, void *arg);
+	/* writer_write_sure(). */
+	void (*write_sure)(void *writer, swarm_build build, swarm_done done, void *arg);
 	void *writer;
 };

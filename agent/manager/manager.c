@@ -23,7 +23,10 @@
 #include "rpc/tls.h"
 #include "wire/pb.h"
 
-enum { MANAGER_WEIGHT = 10 }; /* swarmkit remotes.DefaultObservationWeight */
+enum {
+	MANAGER_WEIGHT = 10, /* swarmkit remotes.DefaultObservationWeight */
+	FORMER_LEADER_MS = 1000,
+};
 
 struct manager {
 	struct manager_options opt;
@@ -44,6 +47,9 @@ struct manager {
 	uint64_t told_leader; /* the raft ID when opt.on_leader() was last due */
 	/* to the leader, while another one leads */
 	struct grpc_channel *to_leader;
+	/* it may still tell what became of changes that it was asked for */
+	struct grpc_channel *to_former;
+	struct timer former;
 	/* a join under way */
 	struct raft_join *joining;
 	swarm_done joined;
@@ -172,16 +178,28 @@ static void tell_managers(struct manager *m)
 	free(peers);
 }
 
+static void forget_former(void *arg)
+{
+	struct manager *m = arg;
+
+	grpc_channel_free(steal_ptr(m->to_former));
+}
+
 static void on_members(void *arg)
 {
 	struct manager *m = arg;
 	uint64_t leader = raftd_leader_id(m->raftd);
 
-	/* a call in hand of a former leader fails now, to be made again, not when that one answers */
+	/*
+	 * A call in hand of a former leader fails now, to be made again, not when that one answers;
+	 * a change that it has in hand gets a moment.
+	 */
 	if (!m->leads && m->to_leader &&
 	    !streq(grpc_channel_addr(m->to_leader), raftd_member_addr(m->raftd, leader))) {
 		grpc_server_abort_leader_calls(m->grpc);
-		grpc_channel_free(steal_ptr(m->to_leader));
+		grpc_channel_free(m->to_former);
+		m->to_former = steal_ptr(m->to_leader);
+		timer_set(&m->former, FORMER_LEADER_MS);
 	}
 	tell_managers(m);
 	if (leader == m->told_leader)
@@ -259,6 +277,11 @@ static void write_store(void *writer, swarm_build build, swarm_done done, void *
 	writer_write(writer, build, done, arg);
 }
 
+static void write_store_sure(void *writer, swarm_build build, swarm_done done, void *arg)
+{
+	writer_write_sure(writer, build, done, arg);
+}
+
 static bool member(const char *node_id, struct swarm_member *ret, void *arg)
 {
 	return manager_member(arg, node_id, ret);
@@ -281,6 +304,7 @@ static int make_services(struct manager *m, struct err *err)
 		.node_id = m->opt.node_id,
 		.cluster_id = m->opt.cluster_id,
 		.write = write_store,
+		.write_sure = write_store_sure,
 		.writer = m->writer,
 	};
 	struct control_manager control = {leader_channel, member, m};
@@ -311,6 +335,7 @@ static int manager_new(const struct manager_options *opt, struct manager **ret, 
 	m->watch.fn = on_store;
 	m->watch.arg = m;
 	list_init(&m->watch.node);
+	timer_init(&m->former, opt->loop, forget_former, m);
 	rc = make_services(m, err);
 	if (rc) {
 		manager_close(m);
@@ -464,6 +489,8 @@ void manager_close(struct manager *m)
 	ca_server_free(m->ca);
 	grpc_server_free(m->grpc);
 	grpc_channel_free(m->to_leader);
+	grpc_channel_free(m->to_former);
+	timer_done(&m->former);
 	control_free(m->control);
 	writer_free(m->writer);
 	store_free(m->store);

@@ -23,6 +23,25 @@ static void fail_proposals(struct list_head *list, int rc)
 		end_proposal(list_first(list, struct proposal, node), rc);
 }
 
+/* What the log did not take has no index. While the leadership is handed on it waits. */
+static void take_back_refused(struct raftd *r, int rc)
+{
+	struct proposal *p, *tmp;
+
+	if (!rc)
+		return;
+	list_for_each_safe (p, tmp, &r->in_flight, node) {
+		if (p->entry->index)
+			continue;
+		if (rc != -EBUSY) {
+			end_proposal(p, -ENOTCONN);
+			continue;
+		}
+		list_del(&p->node);
+		list_add_tail(&p->node, &r->queued);
+	}
+}
+
 /* All that waits goes into the log in one step: one message to each member, one write. */
 static void run_queued(struct raftd *r)
 {
@@ -57,8 +76,7 @@ static void run_queued(struct raftd *r)
 		}
 		ev.entries = entries;
 		ev.n_entries = n;
-		if (raftd_step(r, &ev) < 0)
-			fail_proposals(&r->in_flight, -ENOTCONN);
+		take_back_refused(r, raftd_step(r, &ev));
 	}
 	free(entries);
 }
@@ -73,6 +91,32 @@ void raftd_propose(struct raftd *r, const void *data, size_t len,
 	p->arg = arg;
 	list_add_tail(&p->node, &r->queued);
 	raftd_pump_later(r);
+}
+
+/*
+ * Entry e is committed. In its place there can be no other, and behind it none of an earlier term
+ * (Raft §3.6: terms never decrease along the log).
+ */
+static void decide(struct raftd *r, const struct raft_entry *e)
+{
+	struct proposal *p, *tmp;
+
+	list_for_each_safe (p, tmp, &r->undecided, node) {
+		if (e->index == p->entry->index && e->term == p->entry->term)
+			end_proposal(p, 0);
+		else if (e->index == p->entry->index || e->term > p->entry->term)
+			end_proposal(p, -ENOTCONN);
+	}
+}
+
+static void tick_undecided(struct raftd *r)
+{
+	struct proposal *p, *tmp;
+
+	list_for_each_safe (p, tmp, &r->undecided, node) {
+		if (++p->ticks > DECIDE_MAX_TICKS)
+			end_proposal(p, -ECANCELED);
+	}
 }
 
 /* --- barriers --- */
@@ -174,7 +218,12 @@ void raftd_fail(struct raftd *r, const char *why)
 static void stop_leading(struct raftd *r)
 {
 	r->leading = false;
-	fail_proposals(&r->in_flight, -ECANCELED);
+	while (!list_empty(&r->in_flight)) {
+		struct proposal *p = list_first(&r->in_flight, struct proposal, node);
+
+		list_del(&p->node);
+		list_add_tail(&p->node, &r->undecided);
+	}
 	raftd_fail_changes(r, -ENOTCONN);
 	if (r->told_leader) {
 		r->told_leader = false;
@@ -219,6 +268,7 @@ static void apply(struct raftd *r, const struct raft_update *u)
 			raftd_apply_change(r, e);
 		else if (e->type == RAFT_NORMAL && e->size)
 			r->opt.on_commit(e->index, e->term, e->data, e->size, r->opt.arg);
+		decide(r, e);
 		if (list_empty(&r->in_flight))
 			continue;
 		p = list_first(&r->in_flight, struct proposal, node);
@@ -237,6 +287,8 @@ static void restore(struct raftd *r, struct raft_snapshot *s)
 	}
 	raftd_load_membership(r, s->data, s->size);
 	r->applied = r->snapshot_index = s->index;
+	/* what it is made of cannot be told */
+	fail_proposals(&r->undecided, -ECANCELED);
 	log_info("raft: restored the snapshot at entry %llu", (unsigned long long)s->index);
 }
 
@@ -296,8 +348,10 @@ static void pump(void *arg)
 	struct raftd *r = arg;
 
 	r->pump_due = false;
-	if (r->failed)
+	if (r->failed) {
 		stop_leading(r);
+		fail_proposals(&r->undecided, -ECANCELED);
+	}
 	if (r->raft) {
 		run_queued(r);
 		raftd_run_changes(r);
@@ -376,7 +430,10 @@ static void on_tick(void *arg)
 	set_tick(r);
 	raftd_step(r, &ev);
 	tick_barriers(r);
+	tick_undecided(r);
 	knock(r);
+	if (!list_empty(&r->queued))
+		raftd_pump_later(r);
 }
 
 /* --- messages --- */
@@ -441,7 +498,8 @@ void raftd_free(struct raftd *r)
 	timer_done(&r->tick);
 	timer_done(&r->again);
 	fail_proposals(&r->in_flight, -ECANCELED);
-	fail_proposals(&r->queued, -ECANCELED);
+	fail_proposals(&r->undecided, -ECANCELED);
+	fail_proposals(&r->queued, -ENOTCONN);
 	raftd_fail_changes(r, -ECANCELED);
 	list_for_each_safe (b, tmp, &r->barriers, node)
 		end_barrier(b, -ENOTCONN);

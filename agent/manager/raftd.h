@@ -49,7 +49,7 @@ struct raftd_options {
  * -EKEYREJECTED: the log is encrypted with another key.
  */
 int raftd_open(const struct raftd_options *opt, struct raftd **ret, struct err *err);
-/* Waits for the write under way. Proposals not committed get -ECANCELED. NULL is fine. */
+/* Waits for the write under way. Proposals not decided get -ECANCELED. NULL is fine. */
 void raftd_free(struct raftd *r);
 /* Begin a log of one member. Durable on return. raft_id 0: choose one. */
 int raftd_bootstrap(struct raftd *r, uint64_t raft_id, const char *node_id, const char *addr,
@@ -59,7 +59,9 @@ int raftd_bootstrap(struct raftd *r, uint64_t raft_id, const char *node_id, cons
 int raftd_force_new_cluster(struct raftd *r, struct err *err);
 /*
  * Propose an entry; data is copied. done is called after it is committed and on_commit returned
- * (rc 0), or with -ENOTCONN when this member does not lead, -ECANCELED when leadership went.
+ * (rc 0); with -ENOTCONN when it is certain that it never will be committed: this member does not
+ * lead, or what later leaders committed leaves no place for it; or with -ECANCELED when neither is
+ * known 8 s after the leadership went. done may come after on_leader(false).
  */
 void raftd_propose(struct raftd *r, const void *data, size_t len,
 		   void (*done)(int rc, uint64_t index, void *arg), void *arg);

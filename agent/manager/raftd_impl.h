@@ -27,6 +27,7 @@ enum {
 	KNOCK_TICKS = 40,
 	BARRIER_RETRY_TICKS = 10,
 	BARRIER_MAX_TICKS = 100,
+	DECIDE_MAX_TICKS = 160,
 	DISK_RETRY_MS = 1000,
 };
 
@@ -42,6 +43,7 @@ struct member {
 struct proposal {
 	struct list_head node;
 	struct raft_entry *entry;
+	uint32_t ticks; /* undecided for so long */
 	void (*done)(int rc, uint64_t index, void *arg);
 	void *arg;
 };
@@ -110,6 +112,8 @@ struct raftd {
 	uint64_t lead_term, lead_from;
 	uint64_t told_leader_id;
 	struct list_head queued, in_flight; /* struct proposal */
+	/* in the log when the leadership went: what later leaders commit decides about them */
+	struct list_head undecided;
 	struct list_head barriers;
 	uint64_t next_read;
 	/* members */

@@ -163,6 +163,7 @@ int raftd_open(const struct raftd_options *opt, struct raftd **ret, struct err *
 	rng_seed_os(&r->rng);
 	list_init(&r->queued);
 	list_init(&r->in_flight);
+	list_init(&r->undecided);
 	list_init(&r->barriers);
 	list_init(&r->members);
 	list_init(&r->changes);

@@ -18,6 +18,8 @@ struct host {
 	uint64_t last;
 	bool leader, removed;
 	bool cut;
+	bool deaf; /* hears of no acknowledged entries */
+	size_t got; /* entries sent to it */
 	char *dir;
 };
 
@@ -49,15 +51,18 @@ static void deliver(void *arg)
 {
 	struct delivery *d = arg;
 	struct host *to = host_of(d->c, d->m->to), *from = host_of(d->c, d->m->from);
-	bool ok = to && from && !to->cut && !from->cut;
+	bool ok = to && from && !to->cut && !from->cut &&
+		  !(to->deaf && d->m->type == RAFT_MSG_APP_RESP);
 	_cleanup_buf_ struct buf wire = BUF_INIT;
 	struct raft_msg *got;
 
 	raft_msg_pack(d->m, &wire);
 	got = raft_msg_unpack(wire.data, wire.len);
 	assert(got);
-	if (ok)
+	if (ok) {
+		to->got += got->type == RAFT_MSG_APP ? got->n_entries : 0;
 		raftd_receive(to->r, got);
+	}
 	if (from && d->m->type == RAFT_MSG_SNAP)
 		raftd_snapshot_sent(from->r, d->m->to, !ok);
 	if (from)
@@ -474,6 +479,83 @@ TEST(leadership_is_handed_on_and_a_member_is_removed)
 	EXPECT_TRUE(raftd_is_removed(c.h[0].r, id));
 	EXPECT_EQ(0, raftd_member_of_node(c.h[0].r, "n2"));
 	EXPECT_FALSE(third_removed(&c) && raftd_is_leader(c.h[2].r));
+	cluster_close(&c);
+}
+
+static bool hundred_ended(struct cluster *c)
+{
+	return c->done + c->failed == 100;
+}
+
+static void end_proposed(int rc, uint64_t index, void *arg)
+{
+	/* lost, and known to be: never in doubt here */
+	assert(!rc || rc == -ENOTCONN);
+	counted(rc, index, arg);
+}
+
+static void propose_to(struct cluster *c, struct host *h)
+{
+	c->done = c->failed = 0;
+	for (int i = 0; i < 100; i++)
+		raftd_propose(h->r, "xx,", 3, end_proposed, c);
+}
+
+TEST(a_former_leader_learns_that_an_entry_is_lost)
+{
+	struct cluster c;
+	struct host *old;
+
+	three(&c);
+	propose(&c, 100);
+	ASSERT_TRUE(wait_until(&c, hundred));
+	old = leader(&c);
+	old->cut = true;
+	propose_to(&c, old);
+	ASSERT_TRUE(wait_until(&c, has_leader));
+	EXPECT_EQ(0, c.failed);
+	old->cut = false;
+	ASSERT_TRUE(wait_until(&c, hundred_ended));
+	EXPECT_EQ(100, c.failed);
+	propose(&c, 100);
+	ASSERT_TRUE(wait_until(&c, hundred));
+	ASSERT_TRUE(wait_until(&c, settled));
+	EXPECT_TRUE(all_equal(&c));
+	EXPECT_EQ(600, old->state.len);
+	EXPECT_EQ(NULL, memmem(old->state.data, old->state.len, "xx,", 3));
+	cluster_close(&c);
+}
+
+static bool all_have_it(struct cluster *c)
+{
+	for (int i = 0; i < N; i++) {
+		if (&c->h[i] != leader(c) && c->h[i].got < 100)
+			return false;
+	}
+	return true;
+}
+
+TEST(a_former_leader_learns_that_an_entry_is_committed)
+{
+	struct cluster c;
+	struct host *old;
+
+	three(&c);
+	old = leader(&c);
+	old->deaf = true;
+	for (int i = 0; i < N; i++)
+		c.h[i].got = 0;
+	propose_to(&c, old);
+	ASSERT_TRUE(wait_until(&c, all_have_it));
+	old->cut = true;
+	ASSERT_TRUE(wait_until(&c, has_leader));
+	EXPECT_EQ(0, c.done + c.failed);
+	old->cut = false;
+	ASSERT_TRUE(wait_until(&c, hundred_ended));
+	EXPECT_EQ(100, c.done);
+	ASSERT_TRUE(wait_until(&c, settled));
+	EXPECT_TRUE(all_equal(&c));
+	EXPECT_EQ(300, old->state.len);
 	cluster_close(&c);
 }
 

@@ -14,6 +14,13 @@ struct request {
 	swarm_build build;
 	swarm_done done;
 	void *arg;
+	bool sure;
+};
+
+/* The requests that one entry answers. */
+struct batch {
+	struct writer *writer; /* NULL: it has stopped meanwhile */
+	struct list_head requests;
 };
 
 struct writer {
@@ -32,8 +39,11 @@ struct writer {
 	/* the entry under way */
 	struct store_tx *tx;
 	struct buf entry;
-	struct list_head waiting, in_flight;
+	struct batch *batch;
+	struct list_head waiting;
 };
+
+const char writer_lost[] = "the change was not agreed on: the manager has lost the leadership";
 
 static void kick(struct writer *w);
 
@@ -49,6 +59,12 @@ static void answer_all(struct list_head *list, const struct err *err)
 {
 	while (!list_empty(list))
 		answer(list_first(list, struct request, node), err);
+}
+
+static void end_batch(struct batch *b, const struct err *err)
+{
+	answer_all(&b->requests, err);
+	free(b);
 }
 
 static void on_event(const struct store_event *ev, void *arg)
@@ -78,7 +94,7 @@ static void run_requests(struct writer *w)
 			continue;
 		}
 		list_del(&r->node);
-		list_add_tail(&r->node, &w->in_flight);
+		list_add_tail(&r->node, &w->batch->requests);
 	}
 }
 
@@ -106,21 +122,28 @@ static void set_timer(struct writer *w, uint64_t now)
 
 static void on_done(int rc, uint64_t index, void *arg)
 {
-	struct writer *w = arg;
+	struct batch *b = arg;
+	struct writer *w = b->writer;
+	struct err err = ERR_INIT;
 
 	(void)index;
-	if (rc) {
-		struct err err = ERR_INIT;
-
-		err_set(&err, -EAGAIN,
-			"the change was not agreed on: the manager has lost the leadership");
-		store_tx_abort(w->tx);
-		w->tx = NULL;
-		answer_all(&w->in_flight, &err);
-	} else {
-		answer_all(&w->in_flight, NULL);
+	if (w) {
+		w->batch = NULL;
+		store_tx_abort(steal_ptr(w->tx));
 	}
-	kick(w);
+	if (!rc) {
+		end_batch(b, NULL);
+	} else {
+		if (rc == -ENOTCONN)
+			err_set(&err, -EAGAIN, "%s", writer_lost);
+		else
+			err_set(&err, -EHOSTUNREACH,
+				"the manager has lost the leadership, and does not know whether "
+				"the change came about");
+		end_batch(b, &err);
+	}
+	if (w)
+		kick(w);
 }
 
 static void turn(void *arg)
@@ -133,11 +156,14 @@ static void turn(void *arg)
 		return;
 	w->version = max(w->version + 1, raftd_applied(w->raftd));
 	w->tx = store_tx_begin(w->store, w->version, loop_wall_ns());
+	w->batch = xcalloc(1, sizeof(*w->batch));
+	w->batch->writer = w;
+	list_init(&w->batch->requests);
 	run_requests(w);
 	run_components(w, now);
 	if (!store_tx_changes(w->tx)) {
 		store_tx_abort(steal_ptr(w->tx));
-		answer_all(&w->in_flight, NULL);
+		end_batch(steal_ptr(w->batch), NULL);
 		if (list_empty(&w->waiting))
 			set_timer(w, now);
 		else
@@ -147,7 +173,7 @@ static void turn(void *arg)
 	store_tx_seal(w->tx);
 	buf_reset(&w->entry);
 	store_tx_marshal(w->tx, rng_u64(w->rng), &w->entry);
-	raftd_propose(w->raftd, w->entry.data, w->entry.len, on_done, w);
+	raftd_propose(w->raftd, w->entry.data, w->entry.len, on_done, w->batch);
 }
 
 static void on_timer(void *arg)
@@ -172,7 +198,6 @@ struct writer *writer_new(struct loop *loop, struct store *store, struct rng *rn
 	w->rng = rng;
 	buf_init(&w->entry);
 	list_init(&w->waiting);
-	list_init(&w->in_flight);
 	list_init(&w->watch.node);
 	timer_init(&w->timer, loop, on_timer, w);
 	return w;
@@ -205,19 +230,36 @@ void writer_start(struct writer *w, struct raftd *raftd, const struct component_
 	kick(w);
 }
 
+/* Some are told now; the others when the entry's fate is known, by on_done(). */
+static void leave_batch(struct writer *w)
+{
+	struct batch *b = steal_ptr(w->batch);
+	struct request *r, *tmp;
+	struct err err = ERR_INIT;
+
+	if (!b)
+		return;
+	b->writer = NULL;
+	err_set(&err, -EAGAIN, "this manager no longer leads the swarm");
+	list_for_each_safe (r, tmp, &b->requests, node) {
+		if (!r->sure)
+			answer(r, &err);
+	}
+}
+
 void writer_stop(struct writer *w)
 {
 	struct err err = ERR_INIT;
 
 	if (!w->raftd)
 		return;
-	err_set(&err, -EAGAIN, "this manager no longer leads the swarm");
+	err_set(&err, -EAGAIN, "%s", writer_lost);
 	w->raftd = NULL;
 	timer_cancel(&w->timer);
 	w->kicked = false;
 	store_unwatch(&w->watch);
 	store_tx_abort(steal_ptr(w->tx));
-	answer_all(&w->in_flight, &err);
+	leave_batch(w);
 	answer_all(&w->waiting, &err);
 	for (size_t i = 0; i < w->n_components; i++)
 		w->ops[i]->close(w->components[i]);
@@ -229,13 +271,22 @@ bool writer_leads(const struct writer *w)
 	return w->raftd;
 }
 
-void writer_write(struct writer *w, swarm_build build, swarm_done done, void *arg)
+static void add_request(struct writer *w, const struct request *req)
 {
-	struct request *r = xcalloc(1, sizeof(*r));
+	struct request *r = xmemdup(req, sizeof(*req));
 
-	*r = (struct request){.build = build, .done = done, .arg = arg};
 	list_add_tail(&r->node, &w->waiting);
 	kick(w);
+}
+
+void writer_write(struct writer *w, swarm_build build, swarm_done done, void *arg)
+{
+	add_request(w, &(struct request){.build = build, .done = done, .arg = arg});
+}
+
+void writer_write_sure(struct writer *w, swarm_build build, swarm_done done, void *arg)
+{
+	add_request(w, &(struct request){.build = build, .done = done, .arg = arg, .sure = true});
 }
 
 bool writer_committed(struct writer *w, const void *data, size_t len)

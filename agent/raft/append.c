@@ -10,8 +10,9 @@ bool raft_change_pending(const struct raft *r)
 /* References are taken even on failure. */
 int raft_propose(struct raft *r, struct raft_entry *const *entries, size_t n)
 {
-	bool refused =
-		r->role != RAFT_LEADER || raft_member_index(r, r->opt.id) < 0 || r->transferee;
+	int refused = r->role != RAFT_LEADER || raft_member_index(r, r->opt.id) < 0 ? -ENOTCONN
+		      : r->transferee						    ? -EBUSY
+										    : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct raft_entry *e = entries[i];
@@ -34,7 +35,7 @@ int raft_propose(struct raft *r, struct raft_entry *const *entries, size_t n)
 		raft_log_push(&r->log, e);
 	}
 	if (refused)
-		return -ENOTCONN;
+		return refused;
 	raft_broadcast_append(r);
 	return 0;
 }

@@ -187,7 +187,11 @@ void raft_set_timing(struct raft *r, uint32_t election_ticks, uint32_t heartbeat
 enum raft_event_type {
 	RAFT_TICK, /* late: by how many ticks more than one it comes after the last one */
 	RAFT_RECV, /* msg (borrowed) came from a peer */
-	RAFT_PROPOSE, /* entries: their references are taken; -ENOTCONN when not leading */
+	/*
+	 * entries: their references are taken. -ENOTCONN when not leading; -EBUSY while the
+	 * leadership is handed on, which ends within an election timeout.
+	 */
+	RAFT_PROPOSE,
 	RAFT_PERSISTED, /* the write that the last ->persist asked for is durable */
 	RAFT_READ, /* read: a name for ->reads; -ENOTCONN without a leader */
 	RAFT_CAMPAIGN, /* do not wait for the timeout */
@@ -234,7 +238,7 @@ struct raft_update {
 	size_t n_reads;
 };
 
-/* Returns 0, or -ENOTCONN where the event says so; ret is filled in any case. */
+/* Returns 0, or -ENOTCONN or -EBUSY where the event says so; ret is filled in any case. */
 int raft_step(struct raft *r, const struct raft_event *ev, struct raft_update *ret);
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };

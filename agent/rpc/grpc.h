@@ -77,12 +77,18 @@ enum {
 	GRPC_MANAGER = 4,
 };
 
+enum { GRPC_OUTLIVES = 2 };
+
 struct grpc_method {
 	const char *path; /* "/docker.swarmkit.v1.Dispatcher/Session" */
 	enum grpc_kind kind;
 	const ProtobufCMessageDescriptor *request;
 	unsigned int roles;
-	bool to_leader; /* a manager that does not lead hands the call on */
+	/*
+	 * True: a manager that does not lead hands the call on. GRPC_OUTLIVES: also, and who led ends
+	 * it itself when the leadership has changed.
+	 */
+	unsigned char to_leader;
 	/*
 	 * Unary and server streams: called once, with the request. Client streams: called
 	 * for each request, then with NULL when the client has ended its side. The call lives
@@ -115,7 +121,10 @@ void grpc_server_add(struct grpc_server *server, const struct grpc_method *metho
 		     void *arg);
 /* Serve a listening socket, which is taken over. */
 int grpc_server_listen(struct grpc_server *server, int fd, struct err *err);
-/* Break off every call of a to_leader method (ABORTED): the leadership has changed. */
+/*
+ * Break off every call of a to_leader method (ABORTED): the leadership has changed. Those of methods
+ * that outlive it only where they were handed on.
+ */
 void grpc_server_abort_leader_calls(struct grpc_server *server);
 /*
  * Whether the clients at an IP address are still there: a ping over each of their connections,
@@ -166,6 +175,11 @@ void grpc_call_set_data(struct grpc_call *call, void *data);
 void *grpc_call_data(const struct grpc_call *call);
 
 /* --- client --- */
+
+/* A failed call's text begins so when the server has seen nothing of it. */
+#define GRPC_SAYS_NOT_SENT "no connection: "
+/* Of a to_leader method's call that a manager could not hand on. */
+#define GRPC_SAYS_NO_LEADER "the swarm has no leader at the moment"
 
 struct grpc_channel_options {
 	struct loop *loop;

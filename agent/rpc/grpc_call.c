@@ -108,7 +108,7 @@ static void route(struct grpc_call *call)
 	if (!call->m->method->to_leader || !server->opt.leader)
 		return;
 	if (server->opt.leader(&leader, server->opt.arg)) {
-		refuse(call, GRPC_UNAVAILABLE, "the swarm has no leader at the moment");
+		refuse(call, GRPC_UNAVAILABLE, GRPC_SAYS_NO_LEADER);
 		return;
 	}
 	if (leader)

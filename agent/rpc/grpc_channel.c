@@ -54,7 +54,7 @@ static void back_off(struct grpc_channel *ch)
 /* The attempt has failed: so have the calls that waited for it. */
 static void fail_waiting(struct grpc_channel *ch, const char *why)
 {
-	_cleanup_free_ char *text = xasprintf("connection error: %s: %s", ch->addr, why);
+	_cleanup_free_ char *text = xasprintf(GRPC_SAYS_NOT_SENT "%s: %s", ch->addr, why);
 	unsigned int attempt = ch->attempt++;
 	bool gone = false, *outer = ch->gone;
 
@@ -305,7 +305,10 @@ void grpc_channel_free(struct grpc_channel *ch)
 	while (!list_empty(&ch->streams)) {
 		struct grpc_stream *s = list_first(&ch->streams, struct grpc_stream, node);
 
-		stream_finish(s, GRPC_CANCELLED, "the channel was closed");
+		stream_finish(s, GRPC_CANCELLED,
+			      list_empty(&s->wait_node) ? "the channel was closed"
+							: GRPC_SAYS_NOT_SENT
+				      "the channel was closed");
 	}
 	ch->current = NULL;
 	while (!list_empty(&ch->conns)) {

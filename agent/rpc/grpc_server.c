@@ -310,7 +310,8 @@ void grpc_server_abort_leader_calls(struct grpc_server *server)
 
 	/* a call's handler ends no other call */
 	list_for_each_safe (call, tmp, &server->calls, node)
-		if (call->m && call->m->method->to_leader)
+		if (call->m && call->m->method->to_leader &&
+		    !(call->handed && !call->raw && call->m->method->to_leader == GRPC_OUTLIVES))
 			grpc_call_abort(call, GRPC_ABORTED,
 					"the manager has lost or gained the leadership");
 }
