@@ -71,6 +71,14 @@ INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 siz
 	return bpf_skb_store_bytes(skb, off, from, size, 0);
 }
 
+INLINE int was_decrypted(struct sk_buff *skb)
+{
+	if (skb->mark != SW_ESP_MARK)
+		return 0;
+	skb->mark = 0;
+	return 1;
+}
+
 INLINE void buf_for_host(struct sk_buff *skb)
 {
 	bpf_skb_change_type(skb, PACKET_HOST);
@@ -239,7 +247,10 @@ INLINE void note_drop(const struct sk_buff *skb, const struct sw_settings *set,
 }
 
 struct route {
-	struct bpf_fib_lookup fib;
+	union {
+		struct bpf_fib_lookup fib;
+		struct bpf_tunnel_key key; /* of send_esp(): the stack is short */
+	};
 	__u32 mtu;
 	int found; /* BPF_FIB_LKUP_RET_* */
 };
@@ -310,4 +321,23 @@ INLINE int send_route(struct sk_buff *skb, const struct route *r)
 	if (bpf_skb_store_bytes(skb, 0, mac, 12, 0))
 		return TC_ACT_SHOT;
 	return bpf_redirect(r->fib.ifindex, 0);
+}
+
+/* By way of the vxlan device, whose packets the policies see. */
+INLINE int send_esp(struct sk_buff *skb, const struct sw_settings *set, struct route *r,
+		    const struct sw_encap *e)
+{
+	struct bpf_tunnel_key *key = &r->key;
+
+	__builtin_memset(key, 0, sizeof(*key));
+	key->tunnel_id = sw_ntohl(e->vxlan.vni) >> 8;
+	key->remote_ipv4 = sw_ntohl(e->daddr);
+	key->local_ipv4 = sw_ntohl(e->saddr);
+	key->tunnel_tos = e->tos;
+	key->tunnel_ttl = e->ttl;
+	if (bpf_skb_store_bytes(skb, 0, &e->inner, 2 * ETH_ALEN, 0) ||
+	    bpf_skb_set_tunnel_key(skb, key, sizeof(*key), BPF_F_ZERO_CSUM_TX))
+		return TC_ACT_SHOT;
+	skb->mark = SW_ESP_MARK;
+	return bpf_redirect(set->tunnel_ifindex, 0);
 }

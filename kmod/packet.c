@@ -49,13 +49,9 @@ static void put_peer(struct sk_buff *skb, struct net_device *dev)
 	netif_receive_skb(skb);
 }
 
-/* To the next hop of a route, which becomes the packet's. */
-static void put_route(struct sk_buff *skb, struct rtable *rt)
+/* The route becomes the packet's, whose data begins at the IP header then. */
+static void take_route(struct sk_buff *skb, struct rtable *rt)
 {
-	struct net_device *dev = rt->dst.dev;
-	struct neighbour *neigh;
-	bool is_v6 = false;
-
 	__skb_pull(skb, ETH_HLEN);
 	skb_unset_mac_header(skb);
 	skb_reset_network_header(skb);
@@ -63,7 +59,17 @@ static void put_route(struct sk_buff *skb, struct rtable *rt)
 	skb_clear_tstamp(skb);
 	skb_dst_drop(skb);
 	skb_dst_set(skb, &rt->dst);
-	skb->dev = dev;
+	skb->dev = rt->dst.dev;
+}
+
+/* To the next hop of a route. */
+static void put_route(struct sk_buff *skb, struct rtable *rt)
+{
+	struct net_device *dev = rt->dst.dev;
+	struct neighbour *neigh;
+	bool is_v6 = false;
+
+	take_route(skb, rt);
 	if (unlikely(skb_headroom(skb) < LL_RESERVED_SPACE(dev) && dev->header_ops)) {
 		skb = skb_expand_head(skb, LL_RESERVED_SPACE(dev));
 		if (!skb)
@@ -77,6 +83,14 @@ static void put_route(struct sk_buff *skb, struct rtable *rt)
 	neigh_output(neigh, skb, is_v6);
 }
 
+/* To where a route's xfrm takes it, as one of this node's own. */
+static void put_esp(struct sk_buff *skb, struct net *net, struct rtable *rt)
+{
+	take_route(skb, rt);
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	ip_local_out(net, NULL, skb);
+}
+
 /* Everything but ACT_PASS; the packet and the route are taken. */
 static void put(struct sk_buff *skb, struct passage *way, int act)
 {
@@ -84,6 +98,10 @@ static void put(struct sk_buff *skb, struct passage *way, int act)
 
 	if (act == ACT_ROUTE) {
 		put_route(skb, way->rt);
+		return;
+	}
+	if (act == ACT_ESP) {
+		put_esp(skb, way->sn->net, way->rt);
 		return;
 	}
 	ip_rt_put(way->rt);

@@ -34,13 +34,14 @@ enum act {
 	ACT_IN,
 	ACT_PEER,
 	ACT_ROUTE, /* along passage.rt */
+	ACT_ESP, /* along passage.rt, by what xfrm has put into it */
 };
 
 /* What is known of a packet while it is on the path, and decided for when it has left it. */
 struct passage {
 	struct sw_net *sn;
 	const struct sw_settings *set; /* may be NULL */
-	struct rtable *rt; /* of the last find_route(), with a reference; or NULL */
+	struct rtable *rt; /* of the last find_route() or send_esp(), with a reference; or NULL */
 	__u32 ifindex; /* where to; see enum act */
 };
 
@@ -85,6 +86,14 @@ INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 siz
 		return -1;
 	memcpy(skb->data + off, from, size);
 	return 0;
+}
+
+INLINE int was_decrypted(struct sk_buff *skb)
+{
+	if (skb->mark != SW_ESP_MARK)
+		return 0;
+	skb->mark = 0;
+	return 1;
 }
 
 INLINE void buf_for_host(struct sk_buff *skb)
@@ -278,3 +287,29 @@ INLINE int send_route(struct sk_buff *skb, const struct route *r)
 }
 
 #include "reshape.h"
+
+/* The look-up with a protocol asks xfrm, too. A route that it has not changed is in the clear. */
+INLINE int send_esp(struct sk_buff *skb, const struct sw_settings *set, struct route *r,
+		    const struct sw_encap *e)
+{
+	struct passage *way = passage_of(skb);
+	struct flowi4 fl4 = {
+		.daddr = e->daddr,
+		.saddr = e->saddr,
+		.flowi4_mark = SW_ESP_MARK,
+		.flowi4_proto = IPPROTO_UDP,
+		.flowi4_flags = FLOWI_FLAG_ANYSRC,
+		.fl4_sport = e->source,
+		.fl4_dport = e->dest,
+	};
+	struct rtable *rt = ip_route_output_key(way->sn->net, &fl4);
+
+	if (IS_ERR(rt))
+		return ACT_DROP;
+	ip_rt_put(way->rt);
+	way->rt = rt;
+	if (!dst_xfrm(&rt->dst) || buf_encap(skb, e))
+		return ACT_DROP;
+	skb->mark = SW_ESP_MARK;
+	return ACT_ESP;
+}

@@ -78,8 +78,8 @@ static void check_node(struct dp *dp)
 		dp_differs(dp, NULL,
 			   "the settings (data path address, port, way of replies) are "
 			   "not this agent's");
-	if (!tunnel)
-		dp_differs(dp, NULL, "there is no vxlan device for UDP port %u",
+	if (!tunnel || tunnel != d->settings.tunnel_ifindex)
+		dp_differs(dp, NULL, "there is no vxlan device of this agent's for UDP port %u",
 			   ntohs(d->settings.vxlan_port));
 	else if (!bpf_is_attached(d, tunnel, PROG_TUNNEL))
 		dp_differs(dp, NULL, "the vxlan device has not its BPF program attached");

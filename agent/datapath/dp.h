@@ -106,6 +106,10 @@ int dp_clean(const char *exec_root, struct err *err);
 enum dp_network_flags {
 	DP_NETWORK_INTERNAL = 1 << 0,
 	DP_NETWORK_INGRESS = 1 << 1,
+	/*
+	 * Between nodes its packets go to the stack's IPsec, and only what that has decrypted is
+	 * taken. Keys and policies are the caller's, beforehand (net/ipsec.h).
+	 */
 	DP_NETWORK_ENCRYPTED = 1 << 2,
 };
 

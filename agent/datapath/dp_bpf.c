@@ -13,7 +13,9 @@
 #include "datapath/host_lo.h"
 #include "swarm/vxlan.h"
 
-_Static_assert(SW_NETWORK_INGRESS == DP_NETWORK_INGRESS, "one flag, two names");
+_Static_assert(SW_NETWORK_INGRESS == (int)DP_NETWORK_INGRESS &&
+		       SW_NETWORK_ENCRYPTED == (int)DP_NETWORK_ENCRYPTED,
+	       "one flag, two names");
 _Static_assert(SW_LINK_CONTAINER == (int)DP_LINK_CONTAINER &&
 		       SW_LINK_CLIENTS == (int)DP_LINK_CLIENTS &&
 		       SW_LINK_LOOPBACK == (int)DP_LINK_LOOPBACK,
@@ -52,18 +54,20 @@ int bpf_tunnel_open(struct dp_bpf *d, struct err *err)
 	uint32_t ifindex;
 	int rc = bpf_vxlan_device(ntohs(d->settings.vxlan_port), &ifindex, err);
 
+	if (rc)
+		return rc;
+	d->settings.tunnel_ifindex = ifindex;
+	rc = bpf_settings_put(d, err);
 	return rc ? rc : bpf_attach(d, ifindex, PROG_TUNNEL, err);
 }
 
 static int vtep_set(struct dp *dp, const struct dp_addr *vtep, uint16_t port, struct err *err)
 {
 	struct dp_bpf *d = bpf_of(dp);
-	int rc;
 
 	d->settings.vtep = to_sw(vtep);
 	d->settings.vxlan_port = htons(port);
-	rc = bpf_settings_put(d, err);
-	return rc ? rc : bpf_tunnel_open(d, err);
+	return bpf_tunnel_open(d, err);
 }
 
 static void bpf_free(struct dp_bpf *d)

@@ -84,9 +84,10 @@ json_t *dp_item_json(const struct dp_item *item)
 
 	switch (item->kind) {
 	case DP_ITEM_NETWORK:
-		return json_pack("{s:i,s:i,s:b,s:b,s:o,s:o,s:o}", "vni", n->vni, "mtu", n->mtu,
+		return json_pack("{s:i,s:i,s:b,s:b,s:b,s:o,s:o,s:o}", "vni", n->vni, "mtu", n->mtu,
 				 "ingress", !!(n->flags & DP_NETWORK_INGRESS), "internal",
-				 !!(n->flags & DP_NETWORK_INTERNAL), "gateway",
+				 !!(n->flags & DP_NETWORK_INTERNAL), "encrypted",
+				 !!(n->flags & DP_NETWORK_ENCRYPTED), "gateway",
 				 addr_json(&n->gateway), "gateway_mac", mac_json(n->gateway_mac),
 				 "node_addr", addr_json(&n->node_addr));
 	case DP_ITEM_ENDPOINT:

@@ -24,7 +24,9 @@
 	X(DROP_TOO_BIG, "drop: larger than the path's MTU")                                        \
 	X(DROP_REWRITE, "drop: the packet could not be rewritten")                                 \
 	X(DROP_NO_ROUTE, "drop: no route to the other node")                                       \
-	X(DROP_UNKNOWN_PEER, "drop: VXLAN from an address that is no node of the swarm")
+	X(DROP_UNKNOWN_PEER, "drop: VXLAN from an address that is no node of the swarm")           \
+	X(DROP_CLEARTEXT, "drop: VXLAN of an encrypted network that was not encrypted")            \
+	X(DROP_NO_KEY, "drop: no key to encrypt with for the other node")
 
 enum sw_reason {
 #define X(name, text) SW_##name,

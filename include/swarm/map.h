@@ -7,7 +7,7 @@
 
 #include "swarm/flow.h"
 
-#define SW_LAYOUT 3
+#define SW_LAYOUT 4
 
 enum sw_settings_flags {
 	SW_RETURN_DIRECT = 1 << 0,
@@ -22,9 +22,11 @@ struct sw_settings {
 	__be16 vxlan_port;
 	__u16 lo_was; /* the agent's: what dp_destroy() puts back on the loopback */
 	__u32 lo_ifindex;
+	__u32 tunnel_ifindex; /* BPF: the vxlan device */
+	__u32 zero;
 	__u64 program; /* hash of the objects that are loaded */
 };
-_Static_assert(sizeof(struct sw_settings) == 40, "no padding");
+_Static_assert(sizeof(struct sw_settings) == 48, "no padding");
 
 /* By VNI (__u32). */
 struct sw_network {
@@ -36,8 +38,9 @@ struct sw_network {
 };
 _Static_assert(sizeof(struct sw_network) == 48, "no padding");
 
-/* enum dp_network_flags has the same value; dp_bpf.c asserts it. */
+/* enum dp_network_flags has the same values; dp_bpf.c asserts it. */
 #define SW_NETWORK_INGRESS 2
+#define SW_NETWORK_ENCRYPTED 4
 
 struct sw_endpoint_key {
 	__u32 vni;

@@ -6,7 +6,8 @@
  *	up0 192.0.2.1 (neighbours: node 192.0.2.2, client 192.0.2.100)
  *	h0  container 10.0.1.11 of network 4097		h1  container 10.0.1.12
  *	hw  container 10.0.0.11 of the ingress network 4096
- *	node 192.0.2.2 has 10.0.1.13 and 10.0.0.12; VIP 10.0.1.2 -> 10.0.1.12, 10.0.1.3 -> 10.0.1.13
+ *	hs  container 10.0.2.11 of the encrypted network 4098
+ *	node 192.0.2.2 has 10.0.1.13, 10.0.2.13 and 10.0.0.12; VIP 10.0.1.2 -> 10.0.1.12, 10.0.1.3 -> 10.0.1.13
  */
 #include "kselftest_harness.h"
 
@@ -22,12 +23,14 @@
 #include "core/rng.h"
 #include "datapath/dp.h"
 #include "disk/file.h"
+#include "swarm/esp.h"
 #include "swarm/event.h"
 #include "swarm/map.h"
 #include "swarm/vxlan.h"
 
 #define NET 4097
 #define INGRESS 4096
+#define SECRET 4098
 #define VTEP "192.0.2.1"
 #define PEER "192.0.2.2"
 #define CLIENT "192.0.2.100"
@@ -214,7 +217,8 @@ FIXTURE(packets)
 	char root[64];
 	int progs[4];
 	uint8_t up_mac[6], h0_mac[6], hw_mac[6];
-	uint32_t up0, h0, h1, hw;
+	uint32_t up0, h0, h1, hw, hs;
+	uint32_t mark; /* of the packets that go in; then that of the one that came out */
 	struct frame out;
 	struct dp_stats before;
 };
@@ -242,7 +246,7 @@ static void link_mac(const char *name, uint8_t mac[6])
 static const char setup_script[] =
 	"set -e; ip link set lo up; echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 || true; "
 	"echo 1 > /proc/sys/net/ipv4/ip_forward;"
-	"for n in up h0 h1 hw; do l=$n; [ $n != up ] || l=up0;"
+	"for n in up h0 h1 hw hs; do l=$n; [ $n != up ] || l=up0;"
 	"ip link add $l type veth peer name ${n}x; ip link set $l up; ip link set ${n}x up; done;"
 	"ip addr add 192.0.2.1/24 dev up0;"
 	"ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev up0 nud permanent;"
@@ -284,21 +288,28 @@ static void publish(struct dp *dp, uint8_t proto, uint16_t port, uint16_t target
 	assert(!dp_service_set(dp, &s, NULL));
 }
 
-static void state(struct dp *dp, uint32_t up0, uint32_t h0, uint32_t h1, uint32_t hw)
+static void state(struct dp *dp, uint32_t up0, uint32_t h0, uint32_t h1, uint32_t hw, uint32_t hs)
 {
 	struct dp_network n = {.vni = NET, .gateway = addr("10.0.1.1")};
 	struct dp_network in = {.vni = INGRESS,
 				.gateway = addr("10.0.0.1"),
 				.node_addr = addr("10.0.0.9"),
 				.flags = DP_NETWORK_INGRESS};
+	struct dp_network secret = {.vni = SECRET,
+				    .gateway = addr("10.0.2.1"),
+				    .mtu = 1424,
+				    .flags = DP_NETWORK_ENCRYPTED};
 	struct dp_link up = {.ifindex = up0, .role = DP_LINK_CLIENTS};
 	struct dp_addr peer = addr(PEER);
 
 	assert(!dp_network_set(dp, &n, NULL) && !dp_network_set(dp, &in, NULL));
+	assert(!dp_network_set(dp, &secret, NULL));
 	assert(!dp_link_set(dp, &up, NULL) && !dp_peer_set(dp, &peer, NULL));
 	set_endpoint(dp, NET, "10.0.1.11", h0);
 	set_endpoint(dp, NET, "10.0.1.12", h1);
 	set_endpoint(dp, NET, "10.0.1.13", 0);
+	set_endpoint(dp, SECRET, "10.0.2.11", hs);
+	set_endpoint(dp, SECRET, "10.0.2.13", 0);
 	set_endpoint(dp, INGRESS, "10.0.0.11", hw);
 	set_endpoint(dp, INGRESS, "10.0.0.12", 0);
 	set_vip(dp, "10.0.1.2", "10.0.1.12");
@@ -329,10 +340,11 @@ FIXTURE_SETUP(packets)
 	self->h0 = if_nametoindex("h0");
 	self->h1 = if_nametoindex("h1");
 	self->hw = if_nametoindex("hw");
+	self->hs = if_nametoindex("hs");
 	link_mac("up0", self->up_mac);
 	link_mac("h0", self->h0_mac);
 	link_mac("hw", self->hw_mac);
-	state(self->dp, self->up0, self->h0, self->h1, self->hw);
+	state(self->dp, self->up0, self->h0, self->h1, self->hw, self->hs);
 	for (int i = 0; i < 4; i++) {
 		char path[128];
 
@@ -353,10 +365,11 @@ FIXTURE_TEARDOWN(packets)
 static int send_packet(FIXTURE_DATA(packets) * self, int prog, uint32_t ifindex,
 		       const struct frame *f, int *act)
 {
-	struct __sk_buff ctx = {.ifindex = ifindex};
+	struct __sk_buff ctx = {.ifindex = ifindex, .mark = self->mark};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = f->len,
 		    .data_out = self->out.b, .data_size_out = sizeof(self->out.b), .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx), .repeat = 1);
+		    .ctx_size_in = sizeof(ctx), .ctx_out = &ctx, .ctx_size_out = sizeof(ctx),
+		    .repeat = 1);
 	struct dp_stats before, after;
 	int reason = -1;
 
@@ -365,6 +378,7 @@ static int send_packet(FIXTURE_DATA(packets) * self, int prog, uint32_t ifindex,
 		return -2;
 	dp_stats(self->dp, &after);
 	self->out.len = opts.data_size_out;
+	self->mark = ctx.mark;
 	*act = (int)opts.retval;
 	for (int i = 0; i < SW_REASON_COUNT; i++)
 		if (after.packets[i] != before.packets[i])
@@ -470,6 +484,30 @@ TEST_F(packets, to_another_node_and_from_it)
 	ASSERT_EQ(f.len, self->out.len);
 	ASSERT_EQ(0, memcmp(self->out.b, named("10.0.1.11"), 6));
 	ASSERT_EQ(0, memcmp(self->out.b + 14, f.b + 14, f.len - 14));
+}
+
+TEST_F(packets, an_encrypted_network)
+{
+	struct frame f = tcp(mac_any, "10.0.2.11", 4000, "10.0.2.13", 80, 2, 11);
+	uint32_t decrypted = SW_ESP_MARK;
+
+	/* the frame itself goes on to the vxlan device, with the mark that xfrm's policies know */
+	EXPECT_VERDICT(CONTAINER, self->hs, f, REMOTE, REDIRECT);
+	ASSERT_EQ(SW_ESP_MARK, self->mark);
+	ASSERT_EQ(f.len, self->out.len);
+	ASSERT_EQ(0, memcmp(self->out.b, named("10.0.2.13"), 6));
+	ASSERT_EQ(0, memcmp(self->out.b + 6, named("10.0.2.11"), 6));
+	ASSERT_EQ(0, memcmp(self->out.b + 14, f.b + 14, f.len - 14));
+
+	f = tcp(named("10.0.2.11"), "10.0.2.13", 80, "10.0.2.11", 4000, 0x12, 7);
+	f = vxlan(self->up_mac, PEER, VTEP, SECRET, &f);
+	self->mark = 0;
+	EXPECT_VERDICT(CLIENTS, self->up0, f, DROP_CLEARTEXT, SHOT);
+	self->mark = 1;
+	EXPECT_VERDICT(CLIENTS, self->up0, f, DROP_CLEARTEXT, SHOT);
+	self->mark = decrypted;
+	EXPECT_VERDICT(CLIENTS, self->up0, f, LOCAL, REDIRECT);
+	ASSERT_EQ(0, self->mark); /* the container's own node may be one of a swarm */
 }
 
 TEST_F(packets, what_is_dropped)
@@ -629,6 +667,13 @@ TEST_F(packets, too_big_is_answered)
 	ASSERT_EQ(4, ip[21]);
 	ASSERT_EQ(1450, get16(ip + 26));
 	ASSERT_EQ(0, memcmp(ip + 28, f.b + 14, 28));
+	/* of encrypted networks less room is left */
+	EXPECT_VERDICT(CONTAINER, self->hs, udp(mac_any, "10.0.2.11", 1, "10.0.2.13", 2, 1396),
+		       REMOTE, REDIRECT);
+	EXPECT_VERDICT(CONTAINER, self->hs, udp(mac_any, "10.0.2.11", 1, "10.0.2.13", 2, 1397),
+		       ANSWERED, REDIRECT);
+	EXPECT_ADDRESSES(ip, "10.0.2.1", "10.0.2.11");
+	ASSERT_EQ(1424, get16(ip + 26));
 	/* a client hears it from the address that it has asked */
 	f = tcp(self->up_mac, CLIENT, 4000, VTEP, 8080, 0x10, 1460);
 	EXPECT_VERDICT(CLIENTS, self->up0, f, ANSWERED, REDIRECT);

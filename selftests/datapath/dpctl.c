@@ -6,7 +6,7 @@
  *
  *	dpctl KIND ROOT VTEP [direct]
  *
- *	network VNI ingress|- GATEWAY NODE_ADDR|- MTU	network_del VNI
+ *	network VNI ingress|encrypted|- GATEWAY NODE_ADDR|- MTU	network_del VNI
  *	endpoint VNI ADDR LINK|NODE [HOST_ADDR]		endpoint_del VNI ADDR
  *	peer ADDR					peer_del ADDR
  *	vip VNI VIP BACKEND…				vip_del VNI VIP
@@ -95,7 +95,9 @@ static int proto(const char *s)
 static int set_network(struct dp *dp, char **w, struct err *err)
 {
 	struct dp_network n = {.vni = number(w[1]),
-			       .flags = streq(w[2], "ingress") ? DP_NETWORK_INGRESS : 0,
+			       .flags = streq(w[2], "ingress")	   ? DP_NETWORK_INGRESS
+					: streq(w[2], "encrypted") ? DP_NETWORK_ENCRYPTED
+								   : 0,
 			       .gateway = addr(w[3]),
 			       .node_addr = addr(w[4]),
 			       .mtu = number(w[5])};

@@ -10,6 +10,8 @@
 #                                   │                 o 10.0.1.11 (network 4098: the same subnet)
 #                                   └─ n3 10.77.0.13: no container
 #
+# An encrypted network 4099: s 10.0.2.11 on n1, t 10.0.2.13 on n2.
+#
 # VIP 10.0.1.2 of network 4097; published 8080/tcp and 5353/udp, target 80 and 53.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # where nothing can be built (a guest on a read-only file system), DPCTL and TALK name the programs
@@ -17,7 +19,7 @@ if [ -z "${DPCTL:-}" ]; then
 	DPCTL=$PWD/build/selftests/datapath/dpctl TALK=$PWD/build/selftests/datapath/talk
 	make -s "${DPCTL#"$PWD/"}" "${TALK#"$PWD/"}" || exit 1
 fi
-VNI=4097 INGRESS=4096 OTHER=4098
+VNI=4097 INGRESS=4096 OTHER=4098 SECRET=4099 MARK=0xd0c4e3
 direct=
 
 # Tell a node's datapath. usage: dp NODE COMMAND…, or commands on stdin without COMMAND
@@ -60,6 +62,7 @@ node() {
 		for n in n1 n2 n3; do echo "peer $(node_ip $n)"; done
 		echo "network $VNI - 10.0.1.1 10.0.1.1${1#n}0 1450"
 		echo "network $OTHER - 10.0.1.1 10.0.1.1${1#n}0 1450"
+		echo "network $SECRET encrypted 10.0.2.1 10.0.2.1${1#n}0 1424"
 		echo "network $INGRESS ingress 10.0.0.1 10.0.0.1${1#n}0 1450"
 	} >> "$LAB/later.$1"
 }
@@ -114,6 +117,7 @@ setup() {
 	container a n1 $VNI 10.0.1.11 && container b n1 $VNI 10.0.1.12 && container c n2 $VNI 10.0.1.13 || return
 	container w1 n1 $INGRESS 10.0.0.11 && container w2 n2 $INGRESS 10.0.0.12 || return
 	container o n2 $OTHER 10.0.1.11 || return
+	container s n1 $SECRET 10.0.2.11 1424 && container t n2 $SECRET 10.0.2.13 1424 || return
 	ns_new x || return
 	in_ns n1 ip link add br-x type bridge
 	in_ns n1 ip addr add 172.30.0.1/24 dev br-x
@@ -125,7 +129,7 @@ setup() {
 	in_ns x ip route add default via 172.30.0.1
 	later n1 clients br-x
 	say_later || return
-	for n in a b c o w1 w2; do serve $n || return; done
+	for n in a b c o s t w1 w2; do serve $n || return; done
 }
 
 test_local() {
@@ -160,6 +164,70 @@ test_nodes() {
 	check "too large a packet is answered" says "mtu = 1450" in_ns a ping -c1 -W2 -M do -s 1472 10.0.1.13
 	in_ns a ip link set eth0 mtu 1450
 	in_ns c ip link set eth0 mtu 1450
+}
+
+# What the agent tells xfrm: nothing with the mark leaves in the clear.
+esp_required() { in_ns "$1" ip xfrm policy add dir out proto udp dport 4789 mark $MARK action block priority 1; }
+# States both ways and the policy. usage: esp_keys NODE OTHER
+esp_keys() {
+	local from to key=0x000102030405060708090a0b0c0d0e0f00000007
+	for from in "$1" "$2"; do
+		to=$([ "$from" = "$1" ] && echo "$2" || echo "$1")
+		in_ns "$1" ip xfrm state add src "$(node_ip "$from")" dst "$(node_ip "$to")" proto esp spi 0x100${from#n} mode transport \
+			reqid $MARK aead 'rfc4106(gcm(aes))' $key 64 output-mark $MARK || return
+	done
+	in_ns "$1" ip xfrm policy add dir out src "$(node_ip "$1")/32" dst "$(node_ip "$2")/32" proto udp dport 4789 mark $MARK \
+		tmpl src "$(node_ip "$1")" dst "$(node_ip "$2")" proto esp spi 0x100${1#n} reqid $MARK mode transport
+}
+no_esp() { in_ns "$1" ip xfrm state deleteall; in_ns "$1" ip xfrm policy deleteall; }
+unseen() { # NODE REASON COMMAND…
+	! grows "$@"
+}
+test_encrypted() {
+	check "an encrypted network within a node" reach s 10.0.2.1
+	if ! esp_required n1 || ! esp_required n2; then
+		echo "# no xfrm here: encrypted networks are not tried"
+		return
+	fi
+	check "without keys nothing gets through" cannot in_ns s ping -c1 -W1 10.0.2.13
+	check "nor does it leave in the clear" unseen n2 DROP_CLEARTEXT in_ns s ping -c1 -W1 10.0.2.13
+	dp n1 network $SECRET - 10.0.2.1 10.0.2.110 1424
+	check "what comes in the clear is dropped and counted" grows n2 DROP_CLEARTEXT in_ns s ping -c1 -W1 10.0.2.13
+	check "also in fragments, which the stack puts together" grows n2 DROP_CLEARTEXT clear_vxlan n1 n2 2000
+	check "also that of the node's own processes" grows n2 DROP_CLEARTEXT clear_vxlan n2 n2 100
+	dp n1 network $SECRET encrypted 10.0.2.1 10.0.2.110 1424
+	if esp_keys n1 n2 && esp_keys n2 n1; then
+		check "with keys a container is reached" reach s 10.0.2.13
+		check "none of it in the clear" unseen n2 DROP_CLEARTEXT reach s 10.0.2.13
+		check "TCP, encrypted" equals "t 10.0.2.11" ask s 10.0.2.13 80
+		check "20 MB, encrypted" equals 20000000 bulk s 10.0.2.13 20000000
+		check "UDP in fragments, encrypted" equals "6000 t 10.0.2.11" ask_udp s 10.0.2.13 53 6000
+		in_ns s ip link set eth0 mtu 1500
+		in_ns t ip link set eth0 mtu 1500
+		check "an MTU too large for it: 5 MB arrive" equals 5000000 bulk s 10.0.2.13 5000000
+		in_ns s ip link set eth0 mtu 1424
+		in_ns t ip link set eth0 mtu 1424
+	else
+		echo "# no ESP here: nothing is sent in encrypted networks"
+	fi
+	no_esp n1
+	no_esp n2
+}
+# A process sends UDP from s to t in VXLAN. usage: clear_vxlan FROM TO BYTES
+clear_vxlan() {
+	in_ns "$1" python3 - "$(node_ip "$2")" $SECRET "$3" <<- 'END'
+		import socket, struct, sys
+		to, vni, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+		src, dst = bytes((10, 0, 2, 11)), bytes((10, 0, 2, 13))
+		udp = struct.pack("!HHHH", 5000, 53, 8 + size, 0) + bytes(size)
+		ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, src, dst)
+		s = sum(struct.unpack("!10H", ip))
+		ip = ip[:10] + struct.pack("!H", ~(s + (s >> 16)) & 0xffff) + ip[12:]
+		frame = b"\x02\x42" + dst + b"\x02\x42" + src + b"\x08\0" + ip + udp
+		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		sock.sendto(struct.pack("!II", 0x08000000, vni << 8) + frame, (to, 4789))
+	END
+	wait_for 1 false # until it has arrived
 }
 
 test_vip() {
@@ -288,7 +356,7 @@ said() {
 		import json, sys
 		d = json.load(open(sys.argv[1]))
 		for n in d["networks"]:
-		    print("network", n["vni"], "ingress" if n["ingress"] else "-", n["gateway"], n["node_addr"] or "-", n["mtu"])
+		    print("network", n["vni"], "ingress" if n["ingress"] else "encrypted" if n["encrypted"] else "-", n["gateway"], n["node_addr"] or "-", n["mtu"])
 		names = {}
 		for e in d["endpoints"]:
 		    print("endpoint", e["vni"], e["addr"], e["node"] or "#%d" % e["ifindex"], e["host_addr"] or "")
@@ -380,6 +448,7 @@ body() {
 	setup || { check "the nodes and containers are set up" false; finish; }
 	test_local
 	test_nodes
+	test_encrypted
 	test_vip
 	test_published
 	direct=direct

@@ -153,6 +153,7 @@ INLINE struct verdict from_node(struct sk_buff *skb, struct pkt *p, const struct
 				__u32 vni, const __u8 dst[6], const __u8 src[6], __be32 via)
 {
 	struct sw_network *net = find_network(skb, vni);
+	int decrypted = was_decrypted(skb);
 	__be32 named = sw_mac4_addr(dst);
 	struct sw_port_key pk = {};
 	struct sw_endpoint *e;
@@ -162,6 +163,8 @@ INLINE struct verdict from_node(struct sk_buff *skb, struct pkt *p, const struct
 
 	if (!net)
 		return DROP(NO_NETWORK);
+	if (net->flags & SW_NETWORK_ENCRYPTED && !decrypted)
+		return DROP(CLEARTEXT);
 	if (parse_ip(skb, p, vni))
 		return DROP(MALFORMED);
 	remember_fragment(skb, p);

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "swarm/esp.h"
 #include "swarm/event.h"
 #include "swarm/map.h"
 #include "swarm/vxlan.h"
@@ -34,6 +35,8 @@ INLINE __u32 buf_gso_size(const struct sk_buff *skb);
 INLINE int buf_load(const struct sk_buff *skb, __u32 off, void *to, __u32 size);
 /* Copy size bytes into the packet. No checksum is changed. */
 INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 size);
+/* Was the packet decrypted here? The mark that says so is taken off, and asking again gives 0. */
+INLINE int was_decrypted(struct sk_buff *skb);
 /* The packet is for this host, whatever the frame's destination was. */
 INLINE void buf_for_host(struct sk_buff *skb);
 
@@ -117,3 +120,10 @@ INLINE int send_in(struct sk_buff *skb, __u32 ifindex);
 INLINE int send_peer(struct sk_buff *skb, __u32 ifindex);
 /* Out along a route that find_route() gave with ROUTE_OUT; fills in the MACs. */
 INLINE int send_route(struct sk_buff *skb, const struct route *r);
+/*
+ * The frame, with *e before it and its MACs in place of its own, to the node e->daddr inside ESP, as
+ * the stack's policies say. They may drop it later, and do not let it pass in the clear. What r was
+ * is gone. ACT_DROP: it cannot be encrypted.
+ */
+INLINE int send_esp(struct sk_buff *skb, const struct sw_settings *set, struct route *r,
+		    const struct sw_encap *e);

@@ -53,20 +53,26 @@ struct tunnel {
 INLINE struct verdict to_vtep(struct sk_buff *skb, struct pkt *p, const struct sw_settings *set,
 			      const struct tunnel *t, __be32 error_addr)
 {
+	struct sw_network *net = find_network(skb, t->vni);
 	__be32 vtep = set->vtep.w[3];
-	__u32 len = skb->len - L3;
+	__u32 len = skb->len - L3, encrypted;
 	struct route r;
 	struct sw_encap e;
+	int act;
 
+	if (!net)
+		return DROP(NO_NETWORK);
 	if (!vtep)
 		return DROP(NO_ROUTE);
-	switch (find_route(skb, &r, vtep, t->node, p->len + SW_ENCAP_SIZE)) {
+	encrypted = net->flags & SW_NETWORK_ENCRYPTED;
+	switch (find_route(skb, &r, vtep, t->node,
+			   encrypted ? sw_esp_len(p->len) : p->len + SW_ENCAP_SIZE)) {
 	case ROUTE_OUT:
 		break;
 	case ROUTE_TOO_BIG:
-		return answer_too_big(skb, p, r.mtu - SW_ENCAP_SIZE,
-				      error_addr ? error_addr : self_address(skb, t->vni),
-				      set->lo_ifindex);
+		return answer_too_big(
+			skb, p, encrypted ? sw_esp_room(r.mtu) : r.mtu - SW_ENCAP_SIZE,
+			error_addr ? error_addr : self_address(skb, t->vni), set->lo_ifindex);
 	default:
 		return DROP(NO_ROUTE);
 	}
@@ -74,6 +80,10 @@ INLINE struct verdict to_vtep(struct sk_buff *skb, struct pkt *p, const struct s
 		      sw_hash_flow(&p->key));
 	__builtin_memcpy(e.inner.dst, t->dst, 6);
 	__builtin_memcpy(e.inner.src, t->src, 6);
+	if (encrypted) {
+		act = send_esp(skb, set, &r, &e);
+		return act == ACT_DROP ? DROP(NO_KEY) : VERDICT(REMOTE, act);
+	}
 	if (buf_encap(skb, &e))
 		return DROP(REWRITE);
 	return VERDICT(REMOTE, send_route(skb, &r));

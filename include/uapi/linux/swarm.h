@@ -14,6 +14,10 @@ enum swarm_settings_flags {
 enum swarm_network_flags {
 	SWARM_NETWORK_FLAGS_INTERNAL = 1,
 	SWARM_NETWORK_FLAGS_INGRESS = 2,
+	/*
+	 * Its packets go to other nodes inside ESP only, by xfrm's policies for their mark, and
+	 * only those are taken that a state with this mark has decrypted. See swarm/esp.h.
+	 */
 	SWARM_NETWORK_FLAGS_ENCRYPTED = 4,
 };
 
