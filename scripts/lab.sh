@@ -125,6 +125,8 @@ node_leftovers() {
 	[ -z "$f" ] || left+="nft: $f"$'\n'
 	f=$(in_ns "$n" tc filter show dev eth0 ingress 2> /dev/null; in_ns "$n" tc filter show dev lo ingress 2> /dev/null)
 	[ -z "$f" ] || left+="filters: $f"$'\n'
+	f=$(in_ns "$n" ip xfrm state 2> /dev/null; in_ns "$n" ip xfrm policy 2> /dev/null)
+	[ -z "$f" ] || left+="IPsec: $(grep -v aead <<< "$f")"$'\n'
 	f=$(ls "$LAB/$n/exec/netns" "$LAB/$n/exec/bpf" 2> /dev/null | grep -v ':$' | grep .)
 	[ -z "$f" ] || left+="exec root: $f"$'\n'
 	f=$(find /sys/fs/cgroup -type d -path "*/$(basename "$LAB")-$n/*" 2> /dev/null | head -5)

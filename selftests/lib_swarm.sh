@@ -45,6 +45,16 @@ swarm_form() {
 }
 
 nodes_ready() { [ "$(d "$1" node ls --format '{{.Status}}' | grep -c Ready)" = "$2" ]; } # AT COUNT
+# Nodes leave the swarm and end, and nothing is left on them. usage: all_leave NODE…
+all_leave() {
+	local n
+	for n in "$@"; do
+		check "$n leaves" d "$n" swarm leave --force
+		d "$n" network rm docker_gwbridge > /dev/null 2>&1
+		agent_stop "$n"
+		check "nothing is left on $n" node_leftovers "$n"
+	done
+}
 # Containers that run on a node.
 running_on() { d "$1" ps -q | wc -l; }
 # COUNT tasks of a service run, as the manager AT knows.  usage: tasks_run AT SERVICE COUNT

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "disk/file.h"
 #include "manager/swarm_impl.h"
+#include "net/ipsec.h"
 #include "net/net.h"
 #include "node/attach.h"
 #include "node/describe.h"
@@ -12,6 +13,7 @@
 #include "node/image_share.h"
 #include "node/logs.h"
 #include "node/session.h"
+#include "node/session_keys.h"
 #include "node/worker.h"
 #include "plugin/plugin.h"
 #include "rpc/tls.h"
@@ -162,14 +164,39 @@ static void take_node(struct swarm *s, const Pb__Node *node)
 		swarm_cert_renew(s);
 }
 
+/* Those of encrypted networks. */
+static void take_ipsec_keys(struct swarm *s, const Pb__SessionMessage *msg)
+{
+	const Pb__EncryptionKey *theirs[SESSION_KEYS_MAX];
+	struct ipsec_key keys[SESSION_KEYS_MAX];
+	struct err err = ERR_INIT;
+	size_t primary, n = session_keys(msg->network_bootstrap_keys, msg->n_network_bootstrap_keys,
+					 KEYS_IPSEC, theirs, &primary);
+
+	for (size_t i = 0; i < n; i++) {
+		if (theirs[i]->key.len != sizeof(keys[i].key)) {
+			log_error("swarm: the managers' keys for encrypted networks are not of "
+				  "128 bits");
+			return;
+		}
+		memcpy(keys[i].key, theirs[i]->key.data, sizeof(keys[i].key));
+		keys[i].tag = theirs[i]->lamport_time;
+	}
+	if (n && s->opt.nets && nets_swarm_keys(s->opt.nets, keys, n, primary, &err))
+		log_error("swarm: encrypted networks: %s", err.msg);
+	explicit_bzero(keys, sizeof(keys));
+}
+
 static void on_message(const Pb__SessionMessage *msg, void *arg)
 {
 	struct swarm *s = arg;
 
 	take_managers(s, msg);
-	if (msg->n_network_bootstrap_keys)
+	if (msg->n_network_bootstrap_keys) {
 		gossipd_set_keys(s->gossip, msg->network_bootstrap_keys,
 				 msg->n_network_bootstrap_keys);
+		take_ipsec_keys(s, msg);
+	}
 	take_roots(s, &msg->root_ca);
 	if (msg->node)
 		take_node(s, msg->node);

@@ -272,8 +272,15 @@ static bool is_stray(const struct xfrm_sa *sa, uint16_t port, void *arg)
 
 int ipsec_sweep(struct ipsec *s, struct err *err)
 {
+	return s->begun ? xfrm_judge(s->xfrm, is_stray, s, err) : 0;
+}
+
+int ipsec_end(struct ipsec *s, struct err *err)
+{
 	int rc = open_once(s, err);
 
+	forget_peers(s);
+	s->begun = false;
 	if (rc) /* where there is no xfrm, nothing is left of it */
 		return rc == -EPROTONOSUPPORT ? 0 : rc;
 	return xfrm_judge(s->xfrm, is_stray, s, err);
@@ -281,9 +288,8 @@ int ipsec_sweep(struct ipsec *s, struct err *err)
 
 int ipsec_clear(struct ipsec *s, struct err *err)
 {
-	forget_peers(s);
 	explicit_bzero(s->keys, sizeof(s->keys));
 	s->n_keys = s->primary = 0;
-	s->begun = s->settled = false;
-	return ipsec_sweep(s, err);
+	s->settled = false;
+	return s->begun ? ipsec_end(s, err) : 0;
 }

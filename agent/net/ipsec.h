@@ -49,9 +49,14 @@ int ipsec_keys_set(struct ipsec *s, const struct ipsec_key *keys, size_t n, size
 /* A node takes part in an encrypted network, or in none any more. Idempotent. */
 int ipsec_peer_set(struct ipsec *s, struct in_addr peer, struct err *err);
 void ipsec_peer_del(struct ipsec *s, struct in_addr peer);
-/* What the kernel has of a former agent, and nobody has set since, goes. */
+/* What the kernel has of a former agent, and nobody has set since ipsec_begin(), goes. */
 int ipsec_sweep(struct ipsec *s, struct err *err);
-/* Everything goes, also what a former agent left; peers and keys are forgotten. */
+/*
+ * After the last encrypted network: all that is in the kernel goes, also what a former agent left.
+ * Peers are forgotten, keys are not.
+ */
+int ipsec_end(struct ipsec *s, struct err *err);
+/* The swarm's end: keys are forgotten, too. */
 int ipsec_clear(struct ipsec *s, struct err *err);
 
 /* The SPI of packets from src to dst under the key of this tag. */

@@ -20,6 +20,7 @@ struct loop;
 struct events;
 struct rng;
 struct dp;
+struct ipsec_key;
 struct nets;
 struct network;
 struct sandbox;
@@ -53,6 +54,9 @@ void nets_free(struct nets *nets);
  */
 int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_port,
 		     struct err *err);
+/* The managers' keys for encrypted networks; primary: the index of the one to send with. See net/ipsec.h. */
+int nets_swarm_keys(struct nets *nets, const struct ipsec_key *keys, size_t n, size_t primary,
+		    struct err *err);
 /* The node is in no swarm: its networks and the datapath go, also what a former agent left. */
 void nets_swarm_end(struct nets *nets);
 /* The datapath, borrowed, for what shows its state; NULL outside of a swarm. */
@@ -91,9 +95,13 @@ struct net_swarm_config {
 	uint32_t vni;
 	unsigned int mtu; /* of the containers; 0: 1450 */
 	bool internal, attachable, ingress;
+	bool encrypted; /* between the nodes */
 	const char *node_addr; /* this node's load-balancer address in it (CIDR); NULL: not known */
 };
-/* Make it, or change what the node knows of it. Idempotent. */
+/*
+ * Make it, or change what the node knows of it. Idempotent. -EPROTONOSUPPORT: it is encrypted, and
+ * the kernel cannot do that.
+ */
 int net_swarm_set(struct nets *nets, const struct net_swarm_config *c, struct network **ret,
 		  struct err *err);
 

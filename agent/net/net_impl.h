@@ -8,6 +8,7 @@
 #include "datapath/dp.h"
 #include "loop/loop.h"
 #include "net/firewall.h"
+#include "net/ipsec.h"
 #include "net/ipam.h"
 #include "net/names.h"
 #include "net/net.h"
@@ -27,6 +28,7 @@ struct nets {
 	struct ports *ports;
 	struct ipam *ipam;
 	struct uplinks *uplinks;
+	struct ipsec *ipsec; /* of encrypted networks */
 	struct list_head networks, sandboxes;
 	char *dir, *run_dir,
 		*netns_dir; /* of networks' files, of swarm networks' files, of namespaces */
@@ -49,7 +51,7 @@ struct network {
 	char created[40];
 	json_t *options, *labels, *ipam_options, *aux; /* objects */
 	char *ipam_driver;
-	bool internal, attachable, ingress, predefined;
+	bool internal, attachable, ingress, predefined, encrypted;
 	struct list_head endpoints;
 	struct names names;
 
@@ -188,6 +190,8 @@ void records_local_del(struct network *n, const char *key);
 /* The node leaves the network: forget what others have said. */
 void records_leave(struct network *n);
 void records_vteps_resync(struct nets *nets);
+/* This node is in no encrypted network any more. */
+void records_vteps_plain(struct nets *nets);
 /* The nodes of a swarm that is left. */
 void records_vteps_clear(struct nets *nets);
 /* Tell the datapath all of a network again. */

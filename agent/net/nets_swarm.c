@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "net/net_impl.h"
 #include "net/uplinks.h"
+#include "swarm/vxlan.h"
 
 enum { SYNC_MS = 60000 };
 
@@ -19,11 +20,14 @@ static void sync_end(void *arg)
 	nets->syncing = false;
 	if (dp_sync_end(nets->opt.dp, &err))
 		log_error("the datapath is not cleaned of former entries: %s", err.msg);
+	if (ipsec_sweep(nets->ipsec, &err))
+		log_error("%s", err.msg);
 }
 
 void nets_swarm_init(struct nets *nets)
 {
 	timer_init(&nets->sync_timer, nets->opt.loop, sync_end, nets);
+	nets->ipsec = ipsec_new();
 }
 
 void nets_set_dp(struct nets *nets, struct dp *dp)
@@ -61,12 +65,17 @@ int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_po
 		.vxlan_port = vxlan_port,
 		.return_direct = nets->opt.return_direct,
 	};
+	struct in_addr local;
 	struct dp *dp;
 	int rc;
 
 	if (str_empty(data_addr) || dp_addr_parse(data_addr, &opt.vtep))
 		return err_set(err, -EINVAL, "the data-path address cannot be used: %s",
 			       data_addr ? data_addr : "none");
+	memcpy(&local, opt.vtep.b + 12, sizeof(local));
+	rc = ipsec_local_set(nets->ipsec, local, vxlan_port ? vxlan_port : SW_VXLAN_PORT, err);
+	if (rc)
+		return rc;
 	if (nets->opt.dp)
 		return dp_vtep_set(nets->opt.dp, &opt.vtep, vxlan_port, err);
 	rc = dp_open(&opt, &dp, err);
@@ -75,6 +84,12 @@ int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_po
 	nets->owns_dp = true;
 	nets_set_dp(nets, dp);
 	return 0;
+}
+
+int nets_swarm_keys(struct nets *nets, const struct ipsec_key *keys, size_t n, size_t primary,
+		    struct err *err)
+{
+	return ipsec_keys_set(nets->ipsec, keys, n, primary, err);
 }
 
 void nets_swarm_end(struct nets *nets)
@@ -87,6 +102,8 @@ void nets_swarm_end(struct nets *nets)
 		if (n->swarm && list_empty(&n->endpoints))
 			net_remove(n, NULL);
 	records_vteps_clear(nets);
+	if (ipsec_clear(nets->ipsec, &err))
+		log_warn("%s", err.msg);
 	nets_set_dp(nets, NULL);
 	if (nets->owns_dp)
 		dp_destroy(dp);
@@ -119,6 +136,7 @@ void nets_swarm_done(struct nets *nets)
 {
 	uplinks_free(nets->uplinks);
 	timer_done(&nets->sync_timer);
+	ipsec_free(nets->ipsec);
 	if (nets->owns_dp)
 		dp_close(nets->opt.dp);
 }

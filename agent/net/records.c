@@ -38,6 +38,7 @@ struct vtep_ref {
 	struct nets *nets;
 	char *addr;
 	unsigned int refs;
+	bool esp; /* it is or was in an encrypted network of ours: there are states */
 	struct timer forget; /* while there are none */
 };
 
@@ -394,6 +395,31 @@ static void vtep_free(struct vtep_ref *v)
 	free(v);
 }
 
+static int esp_add(struct vtep_ref *v, struct err *err)
+{
+	struct in_addr a;
+	int rc;
+
+	if (v->esp || !v->nets->opt.dp)
+		return 0;
+	if (inet_pton(AF_INET, v->addr, &a) != 1)
+		return err_set(err, -EAFNOSUPPORT,
+			       "a peer's address cannot be used in an encrypted network: %s",
+			       v->addr);
+	rc = ipsec_peer_set(v->nets->ipsec, a, err);
+	v->esp = !rc;
+	return rc;
+}
+
+static void esp_del(struct vtep_ref *v)
+{
+	struct in_addr a;
+
+	if (v->esp && inet_pton(AF_INET, v->addr, &a) == 1)
+		ipsec_peer_del(v->nets->ipsec, a);
+	v->esp = false;
+}
+
 static void vtep_forget(void *arg)
 {
 	struct vtep_ref *v = arg;
@@ -401,13 +427,23 @@ static void vtep_forget(void *arg)
 	struct dp_addr a;
 
 	map_del(&nets->vteps, v->addr);
+	esp_del(v);
 	if (nets->opt.dp && !dp_addr_parse(v->addr, &a))
 		dp_peer_del(nets->opt.dp, &a, NULL);
 	vtep_free(v);
 }
 
-static int vtep_get(struct nets *nets, const char *vtep, struct err *err)
+static void vtep_put(struct nets *nets, const char *vtep)
 {
+	struct vtep_ref *v = map_get(&nets->vteps, vtep);
+
+	if (v && !--v->refs)
+		timer_set(&v->forget, VTEP_FORGET_MS);
+}
+
+static int vtep_get(struct network *n, const char *vtep, struct err *err)
+{
+	struct nets *nets = n->nets;
 	struct vtep_ref *v = map_get(&nets->vteps, vtep);
 	struct dp_addr a;
 	int rc = 0;
@@ -428,15 +464,10 @@ static int vtep_get(struct nets *nets, const char *vtep, struct err *err)
 	}
 	v->refs++;
 	timer_cancel(&v->forget);
-	return 0;
-}
-
-static void vtep_put(struct nets *nets, const char *vtep)
-{
-	struct vtep_ref *v = map_get(&nets->vteps, vtep);
-
-	if (v && !--v->refs)
-		timer_set(&v->forget, VTEP_FORGET_MS);
+	rc = n->encrypted ? esp_add(v, err) : 0;
+	if (rc)
+		vtep_put(nets, vtep);
+	return rc;
 }
 
 static bool is_local(const struct network *n, uint32_t ip)
@@ -503,7 +534,7 @@ int records_peer_set(struct nets *nets, const char *network_id, const char *key,
 		return 0;
 	if (!old && n->swarm->peers.len >= RECORDS_MAX)
 		return err_set(err, -ENOSPC, "the network %s has too many peers", n->name);
-	rc = vtep_get(nets, vtep, err);
+	rc = vtep_get(n, vtep, err);
 	if (rc)
 		return rc;
 	p = xcalloc(1, sizeof(*p));
@@ -655,6 +686,15 @@ void records_vteps_resync(struct nets *nets)
 	map_for_each (&nets->vteps, vtep, v)
 		if (!dp_addr_parse(vtep, &a))
 			dp_peer_set(nets->opt.dp, &a, NULL);
+}
+
+void records_vteps_plain(struct nets *nets)
+{
+	struct vtep_ref *v;
+	const char *vtep;
+
+	map_for_each (&nets->vteps, vtep, v)
+		esp_del(v);
 }
 
 /* Everything of other nodes, also from the datapath; what is ours has gone before. */

@@ -25,12 +25,22 @@ static int network_to_dp(struct network *n, struct err *err)
 		.vni = n->swarm->vni,
 		.mtu = n->mtu,
 		.flags = (n->internal ? DP_NETWORK_INTERNAL : 0) |
-			 (n->ingress ? DP_NETWORK_INGRESS : 0),
+			 (n->ingress ? DP_NETWORK_INGRESS : 0) |
+			 (n->encrypted ? DP_NETWORK_ENCRYPTED : 0),
 		.gateway = dp_ip(n->gateway),
 		.node_addr = dp_ip(n->swarm->node_addr),
 	};
+	struct err why = ERR_INIT;
+	int rc;
 
-	return n->nets->opt.dp ? dp_network_set(n->nets->opt.dp, &d, err) : 0;
+	if (!n->nets->opt.dp)
+		return 0;
+	/* what must not leave in the clear cannot, before anything can leave */
+	rc = n->encrypted ? ipsec_begin(n->nets->ipsec, &why) : 0;
+	if (rc)
+		return err_set(err, rc, "the encrypted network %s cannot be used on this node: %s",
+			       n->name, why.msg);
+	return dp_network_set(n->nets->opt.dp, &d, err);
 }
 
 static void tell_node_addr(struct network *n, bool removed)
@@ -87,9 +97,12 @@ static struct network *new_network(struct nets *nets, const struct net_swarm_con
 	n->internal = c->internal;
 	n->attachable = c->attachable;
 	n->ingress = c->ingress;
+	n->encrypted = c->encrypted;
 	n->icc = true;
 	snprintf(vni, sizeof(vni), "%u", c->vni);
 	n->options = json_pack("{s:s}", "com.docker.network.driver.overlay.vxlanid_list", vni);
+	if (n->encrypted)
+		json_object_set_new(n->options, "encrypted", json_string(""));
 	n->labels = json_object();
 	n->ipam_options = json_object();
 	return n;
@@ -115,7 +128,8 @@ int net_swarm_set(struct nets *nets, const struct net_swarm_config *c, struct ne
 	n = find(nets, c->id);
 	fresh = !n;
 	if (n && (n->swarm->vni != c->vni || ipam_subnet_range(n->subnet)->base != range.base ||
-		  ipam_subnet_range(n->subnet)->prefix != range.prefix)) {
+		  ipam_subnet_range(n->subnet)->prefix != range.prefix ||
+		  n->encrypted != c->encrypted)) {
 		if (!list_empty(&n->endpoints))
 			return err_set(err, -EBUSY,
 				       "the network %s has changed while containers use it",
@@ -165,9 +179,9 @@ void swarm_net_file(struct network *n, json_t *file)
 	if (n->swarm->node_addr)
 		ip_format(n->swarm->node_addr, node_addr);
 	json_object_set_new(file, "swarm",
-			    json_pack("{s:I, s:i, s:s, s:s}", "vni", (json_int_t)n->swarm->vni,
-				      "mtu", n->mtu, "node_addr", node_addr, "node_key",
-				      n->swarm->node_key));
+			    json_pack("{s:I, s:i, s:b, s:s, s:s}", "vni", (json_int_t)n->swarm->vni,
+				      "mtu", n->mtu, "encrypted", n->encrypted, "node_addr",
+				      node_addr, "node_key", n->swarm->node_key));
 }
 
 int swarm_net_restore(struct nets *nets, json_t *file, struct err *err)
@@ -185,6 +199,7 @@ int swarm_net_restore(struct nets *nets, json_t *file, struct err *err)
 		.internal = json_is_true(json_object_get(file, "Internal")),
 		.attachable = json_is_true(json_object_get(file, "Attachable")),
 		.ingress = json_is_true(json_object_get(file, "Ingress")),
+		.encrypted = json_is_true(json_object_get(s, "encrypted")),
 		.node_addr = json_string_value(json_object_get(s, "node_addr")),
 	};
 	const char *key = json_string_value(json_object_get(s, "node_key")),
@@ -207,13 +222,30 @@ int swarm_net_restore(struct nets *nets, json_t *file, struct err *err)
 	return network_to_dp(n, err);
 }
 
+static bool any_encrypted(const struct nets *nets, const struct network *but)
+{
+	const struct network *n;
+
+	list_for_each (n, &nets->networks, node)
+		if (n != but && n->swarm && n->encrypted)
+			return true;
+	return false;
+}
+
 void swarm_net_down(struct network *n)
 {
+	struct err err = ERR_INIT;
+
 	tell_node_addr(n, true);
 	records_tell_network(n, false);
 	records_leave(n);
 	if (n->nets->opt.dp)
 		dp_network_del(n->nets->opt.dp, n->swarm->vni, NULL);
+	if (n->encrypted && !any_encrypted(n->nets, n)) {
+		records_vteps_plain(n->nets);
+		if (ipsec_end(n->nets->ipsec, &err))
+			log_warn("%s", err.msg);
+	}
 }
 
 static int endpoint_to_dp(struct endpoint *e, uint32_t gw_ip, struct err *err)

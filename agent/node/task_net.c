@@ -5,8 +5,15 @@
 #include "core/log.h"
 #include "net/net.h"
 #include "node/worker_impl.h"
+#include "swarm/esp.h"
 
-enum { MTU_DEFAULT = 1500, VXLAN_OVERHEAD = 50 };
+enum { MTU_DEFAULT = 1500, MTU_MIN = 68, VXLAN_OVERHEAD = 50 };
+
+/* What Docker's nodes have, which the network is shared with. */
+static unsigned int inner_mtu(uint64_t mtu, bool encrypted)
+{
+	return encrypted ? sw_esp_room(mtu) : mtu - VXLAN_OVERHEAD;
+}
 
 static bool predefined(const Pb__Network *n)
 {
@@ -44,6 +51,7 @@ static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 	uint64_t vni, mtu = MTU_DEFAULT;
 	struct net_swarm_config c;
 	struct network *net;
+	bool encrypted;
 	char first[12];
 
 	if (!w->opt.nets)
@@ -59,8 +67,11 @@ static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 	first[strcspn(vnis, ",")] = 0;
 	if (parse_u64(first, 1, (1 << 24) - 1, &vni))
 		return err_set(err, -EINVAL, "network %s has the bad VXLAN ID %s", name, first);
+	/* whatever its value is, as Docker has it */
+	encrypted = driver_option(n, "encrypted");
 	text = driver_option(n, "com.docker.network.driver.mtu");
-	if (text && parse_u64(text, 68 + VXLAN_OVERHEAD, 65535, &mtu))
+	if (text && parse_u64(text, encrypted ? sw_esp_len(MTU_MIN) : MTU_MIN + VXLAN_OVERHEAD,
+			      65535, &mtu))
 		return err_set(err, -EINVAL, "network %s has the bad MTU %s", name, text);
 	c = (struct net_swarm_config){
 		.id = n->id,
@@ -68,7 +79,8 @@ static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 		.subnet = ipam->subnet,
 		.gateway = ipam->gateway,
 		.vni = vni,
-		.mtu = mtu - VXLAN_OVERHEAD,
+		.mtu = inner_mtu(mtu, encrypted),
+		.encrypted = encrypted,
 		.internal = n->spec->internal,
 		.attachable = n->spec->attachable,
 		.ingress = n->spec->ingress,

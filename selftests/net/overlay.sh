@@ -69,6 +69,19 @@ check "from the node, too" soon says pong udp n1 127.0.0.1
 check "networks of the same subnet are apart" not docker exec "$a" timeout 3 wget -q -O - "http://$(address "$b" two)/"
 check "their names, too" equals "" resolve "$a" b
 has_default() { docker exec "$1" ip route | grep -q ^default; }
+# Where the kernel cannot encrypt, its tasks do not run.
+check "an encrypted network" docker network create -d overlay --opt encrypted secret
+service secret --network secret --restart-condition none alpine sleep 100000
+if in_ns n1 ip xfrm state add src 127.0.0.1 dst 127.0.0.2 proto esp spi 0x200 mode transport \
+	aead 'rfc4106(gcm(aes))' 0x0001020304050607080910111213141516171819 64 2> /dev/null; then
+	in_ns n1 ip xfrm state del src 127.0.0.1 dst 127.0.0.2 proto esp spi 0x200
+	check "its task runs" wait_for 60 tasks_run n1 secret 1
+	check "with an MTU that leaves room" equals 1424 docker exec "$(container secret)" cat /sys/class/net/eth0/mtu
+else
+	check "its task does not run in the clear, and says why" wait_for 60 says CONFIG_INET_ESP docker service ps --no-trunc secret
+	check "it never ran" equals "" container secret
+fi
+
 check "an internal network has no way out" not has_default "$(container in)"
 check "the others have" has_default "$a"
 
@@ -93,10 +106,10 @@ check "one is left" wait_for 60 tasks_run n1 web 1
 check "tasks.web is it" soon eval '[ "$(resolve "$cl" tasks.web | wc -w)" = 1 ]'
 check "and it answers" fetch client "$ip:8080"
 
-docker service rm web rr cl a b in udp host > /dev/null
+docker service rm web rr cl a b in udp host secret > /dev/null
 check "the tasks go" wait_for 60 no_containers n1
 check "a removed service's port is closed" not fetch client "$ip:8080"
-check "networks can be removed" docker network rm ov one two inside
+check "networks can be removed" docker network rm ov one two inside secret
 check "leave" docker swarm leave --force
 check "no overlay network is left" equals "" docker network ls -q --filter driver=overlay
 agent_stop n1

@@ -80,12 +80,7 @@ check "service rm" docker service rm infinite_service web client
 empty() { no_containers n1 && no_containers n2 && no_containers n3; }
 check "no containers are left" wait_for 60 empty
 check "network rm" docker network rm shop
-for n in n3 n2 n1; do
-	check "$n leaves" d "$n" swarm leave --force
-	d "$n" network rm docker_gwbridge > /dev/null 2>&1
-	agent_stop "$n"
-	check "nothing is left on $n" node_leftovers "$n"
-done
+all_leave n3 n2 n1
 if [ "$DATAPATH" = kmod ]; then
 	check "the module unloads" rmmod swarm
 fi
