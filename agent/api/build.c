@@ -7,7 +7,7 @@
 #include "image/image.h"
 #include "image/reference.h"
 
-enum { TAGS_MAX = 64 };
+enum { TAGS_MAX = 64, HOSTS_MAX = 256 };
 
 static void on_done(const struct err *err, struct image *img, void *arg)
 {
@@ -30,17 +30,21 @@ static int json_param(struct api_call *call, const char *name, json_t **ret, str
 
 static void build(struct api_call *call)
 {
-	const char *tags[TAGS_MAX + 1], *remote = api_query(call, "remote"),
-					*file = api_query(call, "dockerfile");
+	const char *tags[TAGS_MAX + 1], *hosts[HOSTS_MAX + 1],
+		*remote = api_query(call, "remote"), *file = api_query(call, "dockerfile");
 	struct image_build b = {0};
 	struct err err = ERR_INIT;
 	struct reference r;
-	size_t n = 0;
+	size_t n = 0, n_hosts = 0;
 	int p[2] = {-1, -1}, rc = 0;
 
 	while (n < TAGS_MAX && (tags[n] = http_query_nth(call->req, "t", n)))
 		n++;
 	tags[n] = NULL;
+	while (n_hosts < HOSTS_MAX &&
+	       (hosts[n_hosts] = http_query_nth(call->req, "extrahosts", n_hosts)))
+		n_hosts++;
+	hosts[n_hosts] = NULL;
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = reference_parse(tags[i], &r, &err);
 	if (!rc && streq(api_query(call, "version"), "2"))
@@ -60,8 +64,10 @@ static void build(struct api_call *call)
 	}
 	b.dockerfile = str_empty(file) ? NULL : file;
 	b.tags = tags;
+	b.hosts = hosts;
 	b.target = api_query(call, "target");
 	b.network = api_query(call, "networkmode");
+	b.quiet = api_query_bool(call, "q", false);
 	b.no_cache = api_query_bool(call, "nocache", false);
 	if (!b.remote)
 		http_body_to_fd(call->req, p[1], NULL, NULL);

@@ -152,11 +152,34 @@ static int import_docker(const char *root, const char *dir, json_t *manifest, st
 	return rc;
 }
 
-static char *blob_name(json_t *descriptor)
+/* In an OCI layout blobs are in a folder of their own, in a folder of skopeo's beside the manifest. */
+static const char oci_blobs[] = "blobs/sha256/", flat_blobs[] = "";
+
+static char *blob_name(json_t *descriptor, const char *blobs)
 {
 	const char *d = json_string_value(json_object_get(descriptor, "digest"));
 
-	return d && digest_valid(d) ? xasprintf("blobs/sha256/%s", d + 7) : NULL;
+	return d && digest_valid(d) ? xasprintf("%s%s", blobs, d + 7) : NULL;
+}
+
+static int import_manifest(const char *root, const char *dir, json_t *manifest, const char *blobs,
+			   json_t *refs, struct imported **ret, size_t *n, struct err *err)
+{
+	_cleanup_free_ char *config = blob_name(json_object_get(manifest, "config"), blobs);
+	json_t *layers = json_array(), *item;
+	size_t i;
+	int rc;
+
+	json_array_foreach (json_object_get(manifest, "layers"), i, item) {
+		char *layer = blob_name(item, blobs);
+
+		json_array_append_new(layers, layer ? json_string(layer) : json_null());
+		free(layer);
+	}
+	rc = config ? import_image(root, dir, config, layers, refs, ret, n, err)
+		    : err_set(err, -EINVAL, "the archive holds a manifest without configuration");
+	json_decref(layers);
+	return rc;
 }
 
 static bool other_platform(json_t *descriptor)
@@ -172,8 +195,8 @@ static bool other_platform(json_t *descriptor)
 static int import_descriptor(const char *root, const char *dir, json_t *descriptor, json_t *refs,
 			     int depth, struct imported **ret, size_t *n, struct err *err)
 {
-	_cleanup_free_ char *name = blob_name(descriptor), *config = NULL;
-	json_t *doc, *list, *item, *layers;
+	_cleanup_free_ char *name = blob_name(descriptor, oci_blobs);
+	json_t *doc, *list, *item;
 	int rc = 0;
 	size_t i;
 
@@ -192,17 +215,7 @@ static int import_descriptor(const char *root, const char *dir, json_t *descript
 		json_decref(doc);
 		return rc;
 	}
-	config = blob_name(json_object_get(doc, "config"));
-	layers = json_array();
-	json_array_foreach (json_object_get(doc, "layers"), i, item) {
-		char *layer = blob_name(item);
-
-		json_array_append_new(layers, layer ? json_string(layer) : json_null());
-		free(layer);
-	}
-	rc = config ? import_image(root, dir, config, layers, refs, ret, n, err)
-		    : err_set(err, -EINVAL, "the archive holds a manifest without configuration");
-	json_decref(layers);
+	rc = import_manifest(root, dir, doc, oci_blobs, refs, ret, n, err);
 	json_decref(doc);
 	return rc;
 }
@@ -246,6 +259,11 @@ int import_dir(const char *root, const char *dir, struct imported **ret, size_t 
 
 	if (json_is_array(doc)) {
 		rc = import_docker(root, dir, doc, ret, n, err);
+	} else if (json_object_get(doc, "config")) {
+		json_t *refs = json_array();
+
+		rc = import_manifest(root, dir, doc, flat_blobs, refs, ret, n, err);
+		json_decref(refs);
 	} else {
 		json_decref(doc);
 		doc = read_json(dir, "index.json", err);
@@ -313,7 +331,19 @@ static int64_t file_size(const char *path)
 	return stat(path, &st) ? 0 : st.st_size;
 }
 
-char *image_manifest(const char *root, const char *id, json_t *config)
+struct media {
+	const char *manifest, *config, *layer;
+};
+static const struct media oci_media = {"application/vnd.oci.image.manifest.v1+json",
+				       "application/vnd.oci.image.config.v1+json",
+				       "application/vnd.oci.image.layer.v1.tar"},
+			  docker_media = {"application/vnd.docker.distribution.manifest.v2+json",
+					  "application/vnd.docker.container.image.v1+json",
+					  "application/vnd.docker.image.rootfs.diff.tar"};
+
+/* The manifest of an image; malloc'd. */
+static char *image_manifest(const char *root, const char *id, json_t *config,
+			    const struct media *media)
 {
 	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids"),
 	       *layers = json_array(), *v, *doc;
@@ -325,13 +355,11 @@ char *image_manifest(const char *root, const char *id, json_t *config)
 		_cleanup_free_ char *blob = blob_path(root, json_string_value(v));
 
 		json_array_append_new(layers,
-				      json_pack("{s:s, s:O, s:I}", "mediaType",
-						"application/vnd.oci.image.layer.v1.tar", "digest",
-						v, "size", (json_int_t)file_size(blob)));
+				      json_pack("{s:s, s:O, s:I}", "mediaType", media->layer,
+						"digest", v, "size", (json_int_t)file_size(blob)));
 	}
 	doc = json_pack("{s:i, s:s, s:{s:s, s:s, s:I}, s:o}", "schemaVersion", 2, "mediaType",
-			"application/vnd.oci.image.manifest.v1+json", "config", "mediaType",
-			"application/vnd.oci.image.config.v1+json", "digest", id, "size",
+			media->manifest, "config", "mediaType", media->config, "digest", id, "size",
 			(json_int_t)file_size(cfg), "layers", layers);
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
@@ -341,7 +369,7 @@ char *image_manifest(const char *root, const char *id, json_t *config)
 static int link_blob(const char *root, const char *digest, const char *dir, struct err *err)
 {
 	_cleanup_free_ char *from = blob_path(root, digest),
-			    *to = xasprintf("%s/blobs/sha256/%s", dir, digest + 7);
+			    *to = xasprintf("%s/%s", dir, digest + 7);
 
 	return link(from, to) && errno != EEXIST
 		       ? err_errno(err, -errno, "cannot link the blob %s", digest)
@@ -350,8 +378,7 @@ static int link_blob(const char *root, const char *digest, const char *dir, stru
 
 static json_t *manifest_descriptor(const char *digest, size_t size, const char *name)
 {
-	json_t *d = json_pack("{s:s, s:s, s:I}", "mediaType",
-			      "application/vnd.oci.image.manifest.v1+json", "digest", digest,
+	json_t *d = json_pack("{s:s, s:s, s:I}", "mediaType", oci_media.manifest, "digest", digest,
 			      "size", (json_int_t)size);
 
 	if (name)
@@ -362,41 +389,21 @@ static json_t *manifest_descriptor(const char *digest, size_t size, const char *
 	return d;
 }
 
-int export_layout(const char *root, const char *id, json_t *config, const char *dir,
-		  struct err *err)
+int export_dir(const char *root, const char *id, json_t *config, const char *dir, struct err *err)
 {
-	_cleanup_free_ char *blobs = xasprintf("%s/blobs/sha256", dir), *manifest = NULL,
-			    *path = NULL, *index = NULL, *layout = xasprintf("%s/oci-layout", dir),
-			    *index_path = xasprintf("%s/index.json", dir);
-	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids"), *v, *doc;
-	static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-	char digest[DIGEST_SIZE];
-	int rc = dir_make(blobs, 0700, err);
+	_cleanup_free_ char *manifest = image_manifest(root, id, config, &docker_media),
+			    *manifest_path = xasprintf("%s/manifest.json", dir),
+			    *version_path = xasprintf("%s/version", dir);
+	static const char version[] = "Directory Transport Version: 1.1\n";
+	json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids"), *v;
+	int rc = link_blob(root, id, dir, err);
 	size_t i;
 
-	if (!rc)
-		rc = link_blob(root, id, dir, err);
 	json_array_foreach (ids, i, v)
 		rc = rc ? rc : link_blob(root, json_string_value(v), dir, err);
-	if (rc)
-		return rc;
-	manifest = image_manifest(root, id, config);
-	rc = file_write_volatile((path = xasprintf("%s/manifest", dir)), manifest, strlen(manifest),
-				 0600, err);
 	if (!rc)
-		rc = blob_digest(path, digest, err);
-	if (rc)
-		return rc;
-	free(steal_ptr(blobs));
-	blobs = xasprintf("%s/blobs/sha256/%s", dir, digest + 7);
-	if (rename(path, blobs))
-		return err_errno(err, -errno, "cannot write %s", blobs);
-	doc = json_pack("{s:i, s:[o]}", "schemaVersion", 2, "manifests",
-			manifest_descriptor(digest, strlen(manifest), "image:latest"));
-	index = json_dumps(doc, JSON_COMPACT);
-	json_decref(doc);
-	rc = file_write_volatile(layout, version, sizeof(version) - 1, 0600, err);
-	return rc ? rc : file_write_volatile(index_path, index, strlen(index), 0600, err);
+		rc = file_write_volatile(version_path, version, sizeof(version) - 1, 0600, err);
+	return rc ? rc : file_write_volatile(manifest_path, manifest, strlen(manifest), 0600, err);
 }
 
 /* --- save --- */
@@ -465,7 +472,8 @@ static void run_save(void *arg)
 		const char *id = json_string_value(json_object_get(item, "id"));
 		json_t *config = json_object_get(item, "config"),
 		       *names = json_object_get(item, "names"), *layers = json_array();
-		_cleanup_free_ char *body = image_manifest(s->root, id, config), *name = NULL;
+		_cleanup_free_ char *body = image_manifest(s->root, id, config, &oci_media),
+				    *name = NULL;
 		char digest[DIGEST_SIZE];
 
 		rc = rc ? rc : add_blob(a, s->root, id, &seen);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * docker build: buildah runs the Dockerfile behind the classic builder's output. It has a store
- * of its own below the data root, into which the base images that we hold are put first; the
- * result comes back as an OCI layout, of which only new layers are unpacked.
+ * of its own below the data root, into which the base images that we hold are put first; of the
+ * result only new layers are unpacked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "disk/file.h"
@@ -72,9 +73,20 @@ static int run_quiet(struct args *a, struct image_job *job, const char *what, st
 	return 0;
 }
 
+static bool quiet(const struct image_job *job)
+{
+	return json_is_true(json_object_get(job->build, "quiet"));
+}
+
+/* A quiet build keeps its words for when it fails. */
 static void stream(struct image_job *job, const char *text)
 {
-	image_job_line(job, json_pack("{s:s}", "stream", text));
+	json_t *line = json_pack("{s:s}", "stream", text);
+
+	if (quiet(job))
+		json_array_append_new(json_object_get(job->build, "kept"), line);
+	else
+		image_job_line(job, line);
 }
 
 /* Put an image of ours into buildah's store, under the full name that FROM means. */
@@ -86,13 +98,13 @@ static int offer_base(struct image_job *job, const char *name, const char *id, j
 
 	if (!dir)
 		return job->err.code;
-	rc = export_layout(job->root, id, config, dir, &job->err);
+	rc = export_dir(job->root, id, config, dir, &job->err);
 	if (!rc) {
 		arg(&a, "skopeo");
 		arg(&a, "--insecure-policy");
 		arg(&a, "copy");
 		arg(&a, "--quiet");
-		argf(&a, xasprintf("oci:%s", dir));
+		argf(&a, xasprintf("dir:%s", dir));
 		argf(&a, xasprintf("containers-storage:[overlay@%s/buildah+%s/buildah]%s",
 				   job->root, job->images->exec_root, name));
 		rc = run_quiet(&a, job, "hand the base image to buildah", NULL);
@@ -107,12 +119,17 @@ static const char *str(json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
-/* Hand over those of our images that a FROM of the Dockerfile names. */
-static int offer_bases(struct image_job *job, const char *dockerfile)
+/*
+ * Hand over those of our images that a FROM of the Dockerfile names; buildah pulls the others, from
+ * where conf says: by Docker's names, and without TLS where we go without.
+ */
+static int offer_bases(struct image_job *job, const char *dockerfile, const char *conf)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_buf_ struct buf text = BUF_INIT, how = BUF_INIT;
 	int rc = file_read(dockerfile, DOCKERFILE_MAX, &text, &job->err);
 
+	buf_str(&how, "unqualified-search-registries = [\"docker.io\"]\n"
+		      "short-name-mode = \"disabled\"\n");
 	for (char *save, *line = rc ? NULL : strtok_r(text.data, "\n", &save); line && !rc;
 	     line = strtok_r(NULL, "\n", &save)) {
 		_cleanup_free_ char *full = NULL;
@@ -132,8 +149,18 @@ static int offer_bases(struct image_job *job, const char *dockerfile)
 		if (base)
 			rc = offer_base(job, full, str(base, "id"),
 					json_object_get(base, "config"));
+		else if (images_insecure(job->images, r.name))
+			buf_printf(&how, "[[registry]]\nlocation = \"%.*s\"\ninsecure = true\n",
+				   (int)strcspn(r.name, "/"), r.name);
 	}
-	return rc;
+	return rc ? rc : file_write_volatile(conf, how.data, how.len, 0600, &job->err);
+}
+
+static const char *last_word(const char *line)
+{
+	const char *space = strrchr(line, ' ');
+
+	return space ? space + 1 : line;
 }
 
 /*
@@ -149,6 +176,14 @@ static void say_line(struct image_job *job, char *line)
 	if (at && (at == line || line[0] == '[') &&
 	    sscanf(at, "STEP %u/%u: %n", &i, &n, &used) == 2 && used) {
 		char *text = xasprintf("Step %u/%u : %s\n", i, n, at + used);
+
+		stream(job, text);
+		free(text);
+	} else if (starts_with(line, "--> ") && strspn(last_word(line), "0123456789abcdef") >= 11) {
+		char *text =
+			xasprintf("%s ---> %.12s\n",
+				  starts_with(line, "--> Using cache") ? " ---> Using cache\n" : "",
+				  last_word(line));
 
 		stream(job, text);
 		free(text);
@@ -267,9 +302,43 @@ static const char *last_line(struct buf *b)
 	return nl ? nl + 1 : b->data;
 }
 
+/* buildah's reason in the classic builder's words, without what is only of this machine. */
+static int build_error(struct image_job *job, const char *why)
+{
+	const char *step = strstr(why, "building at STEP \""), *end, *at;
+	json_t *v;
+	size_t i;
+	int code;
+
+	json_array_foreach (json_object_get(job->build, "kept"), i, v)
+		image_job_line(job, json_incref(v));
+	if (starts_with(why, "Error: "))
+		why += 7;
+	if (!step)
+		return err_set(&job->err, -EIO, "%s", why);
+	step += strlen("building at STEP \"");
+	/* a message may have quotes, the step may have them, too */
+	for (end = step; (at = strstr(end + 1, "\": "));)
+		end = at;
+	if (starts_with(step, "RUN ") && sscanf(end, "\": exit status %d", &code) == 1)
+		return err_set(&job->err, -EIO,
+			       step[4] == '[' ? "The command '%.*s' returned a non-zero code: %d"
+					      : "The command '/bin/sh -c %.*s' returned a non-zero "
+						"code: %d",
+			       (int)(end - step - 4), step + 4, code);
+	at = strstr(why, "copier: stat: \"/");
+	if (at && strstr(at, "no such file"))
+		return err_set(&job->err, -EIO,
+			       "COPY failed: file not found in build context or excluded by "
+			       ".dockerignore: stat %.*s: file does not exist",
+			       (int)strcspn(at + 16, "\""), at + 16);
+	at = strstr(why, " &imagebuilder.");
+	return err_set(&job->err, -EIO, "%.*s", (int)(at ? (size_t)(at - why) : strlen(why)), why);
+}
+
 static int bring_back(struct image_job *job, const char *dir, const char *iidfile)
 {
-	_cleanup_free_ char *layout = xasprintf("%s/out", dir);
+	_cleanup_free_ char *image = xasprintf("%s/image", dir);
 	_cleanup_buf_ struct buf iid = BUF_INIT;
 	struct args a = {0};
 	json_t *tags = json_object_get(job->build, "tags"), *v;
@@ -284,14 +353,18 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 	arg(&a, "push");
 	arg(&a, "--quiet");
 	arg(&a, "--disable-compression");
+	arg(&a, "--format=v2s2");
 	arg(&a, iid.data);
-	argf(&a, xasprintf("oci:%s:image", layout));
+	argf(&a, xasprintf("dir:%s", image));
 	rc = run_quiet(&a, job, "take the image from buildah", NULL);
 	if (!rc)
-		rc = import_dir(job->root, layout, &job->found, &job->n_found, &job->err);
+		rc = import_dir(job->root, image, &job->found, &job->n_found, &job->err);
 	if (rc)
 		return rc;
 	image_job_line(job, json_pack("{s:{s:s}}", "aux", "ID", job->found[0].id));
+	if (quiet(job))
+		image_job_line(
+			job, json_pack("{s:o}", "stream", json_sprintf("%s\n", job->found[0].id)));
 	text = xasprintf("Successfully built %.12s\n", job->found[0].id + 7);
 	stream(job, text);
 	free(text);
@@ -307,29 +380,45 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 
 static int build_in(struct image_job *job, const char *dir)
 {
-	_cleanup_free_ char *iidfile = xasprintf("%s/iid", dir), *context = NULL, *file = NULL;
+	_cleanup_free_ char *iidfile = xasprintf("%s/iid", dir),
+			    *conf = xasprintf("%s/registries.conf", dir), *context = NULL,
+			    *file = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	const char *dockerfile, *target = str(job->build, "target"),
 				*network = str(job->build, "network");
 	struct args a = {0};
+	struct stat st;
+	json_t *v;
+	size_t i;
 	int rc = context_make(job, dir, &context);
 
 	if (rc)
 		return rc;
 	dockerfile = str(job->build, "dockerfile");
 	file = xasprintf("%s/%s", context, dockerfile);
-	if (strstr(dockerfile, "..") || access(file, R_OK))
+	if (strstr(dockerfile, "..") || stat(file, &st))
 		return err_set(&job->err, -EINVAL, "Cannot locate specified Dockerfile: %s",
 			       dockerfile);
-	rc = offer_bases(job, file);
+	if (!st.st_size)
+		return err_set(&job->err, -EINVAL, "the Dockerfile (%s) cannot be empty",
+			       dockerfile);
+	rc = offer_bases(job, file, conf);
 	if (rc)
 		return rc;
+	arg(&a, "env");
+	argf(&a, xasprintf("CONTAINERS_REGISTRIES_CONF=%s", conf));
+	if (streq(network, "none")) { /* chroot isolation leaves the network to us */
+		arg(&a, "unshare");
+		arg(&a, "--net");
+		network = NULL;
+	}
 	buildah(&a, job);
 	arg(&a, "bud");
 	arg(&a, "--isolation=chroot");
 	arg(&a, "--pull=false");
 	arg(&a, "--format=docker");
 	arg(&a, "--layers=true");
+	arg(&a, "--identity-label=false");
 	arg(&a, "--iidfile");
 	arg(&a, iidfile);
 	arg(&a, "-f");
@@ -344,16 +433,17 @@ static int build_in(struct image_job *job, const char *dir)
 		arg(&a, "--network");
 		arg(&a, network);
 	}
+	json_array_foreach (json_object_get(job->build, "hosts"), i, v) {
+		arg(&a, "--add-host");
+		arg(&a, json_string_value(v));
+	}
 	object_args(&a, "--build-arg", json_object_get(job->build, "build_args"));
 	object_args(&a, "--label", json_object_get(job->build, "labels"));
 	arg(&a, context);
 	rc = run_build_program(job, &a, &errors);
 	args_done(&a);
-	if (rc > 0) {
-		const char *why = last_line(&errors);
-
-		return err_set(&job->err, -EIO, "%s", starts_with(why, "Error: ") ? why + 7 : why);
-	}
+	if (rc > 0)
+		return build_error(job, last_line(&errors));
 	return rc ? rc : bring_back(job, dir, iidfile);
 }
 
@@ -388,7 +478,7 @@ void images_build(struct images *images, const struct image_build *b, int fd,
 		  image_progress progress, image_done done, void *arg)
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
-	json_t *tags = json_array();
+	json_t *tags = json_array(), *hosts = json_array();
 
 	*job = (struct image_job){.images = images,
 				  .fd = fd,
@@ -398,9 +488,12 @@ void images_build(struct images *images, const struct image_build *b, int fd,
 				  .run = run_build};
 	for (const char *const *t = b->tags; t && *t; t++)
 		json_array_append_new(tags, json_string(*t));
-	job->build = json_pack("{s:s, s:o, s:b, s:o}", "dockerfile",
+	for (const char *const *h = b->hosts; h && *h; h++)
+		json_array_append_new(hosts, json_string(*h));
+	job->build = json_pack("{s:s, s:o, s:b, s:b, s:o, s:[], s:o}", "dockerfile",
 			       b->dockerfile ? b->dockerfile : "Dockerfile", "tags", tags,
-			       "no_cache", b->no_cache, "images", possible_bases(images));
+			       "no_cache", b->no_cache, "quiet", b->quiet, "hosts", hosts, "kept",
+			       "images", possible_bases(images));
 	if (b->remote)
 		json_object_set_new(job->build, "remote", json_string(b->remote));
 	if (b->target)

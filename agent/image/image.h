@@ -115,6 +115,7 @@ struct image_build {
 	const char *dockerfile; /* path in the context; NULL: Dockerfile */
 	const char *remote; /* where the context is; NULL: fd has it */
 	const char *const *tags; /* NULL-terminated, or NULL */
+	const char *const *hosts; /* "name:address", NULL-terminated, or NULL */
 	json_t *build_args, *labels; /* objects or NULL */
 	const char *target, *network; /* or NULL */
 	bool no_cache, quiet;

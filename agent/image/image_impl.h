@@ -26,18 +26,19 @@ struct imported {
 
 /*
  * On any thread. Take the images that a folder holds, which is the content of a Docker archive
- * (manifest.json) or an OCI layout (index.json). Appends to *ret (grown). -EINVAL when it is neither.
+ * (manifest.json), an OCI layout (index.json) or what skopeo writes to "dir:". Appends to *ret (grown). -EINVAL when it is neither.
  */
 int import_dir(const char *root, const char *dir, struct imported **ret, size_t *n,
 	       struct err *err);
 void imported_done(struct imported *v, size_t n);
 /* On the loop: know the image, name it, save. */
 struct image *images_adopt(struct images *images, const struct imported *im, struct err *err);
-/* On any thread: write an OCI layout of an image into a new folder, blobs hard-linked. */
-int export_layout(const char *root, const char *id, json_t *config, const char *dir,
-		  struct err *err);
-/* The OCI manifest of an image; malloc'd. */
-char *image_manifest(const char *root, const char *id, json_t *config);
+/*
+ * On any thread: write an image into a new folder as skopeo's "dir:" has them, blobs hard-linked. Of
+ * its forms on disk it is the one that takes configurations as they are: in OCI's there are no
+ * health checks, shells and triggers, and an image that is converted gets another ID.
+ */
+int export_dir(const char *root, const char *id, json_t *config, const char *dir, struct err *err);
 /* A fresh folder below <data_root>/image/tmp; malloc'd. */
 char *tmp_dir(const char *root, const char *what, struct err *err);
 

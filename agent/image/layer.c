@@ -108,10 +108,10 @@ static int whiteout(const char *path, struct err *err)
 	return 1;
 }
 
-static int copy_data(struct archive *a, struct archive *out)
+static int copy_data(struct archive *a, struct archive *out, la_int64_t total, bool *ret_cut)
 {
 	const void *block;
-	la_int64_t offset;
+	la_int64_t offset, end = 0;
 	size_t size;
 	int rc;
 
@@ -119,17 +119,22 @@ static int copy_data(struct archive *a, struct archive *out)
 		rc = archive_write_data_block(out, block, size, offset);
 		if (rc < ARCHIVE_WARN)
 			return rc;
+		end = offset + size;
 	}
-	return rc == ARCHIVE_EOF ? ARCHIVE_OK : rc;
+	/* "docker build -f -" sends an archive whose last file is not filled up to a block */
+	*ret_cut = rc < ARCHIVE_WARN && end == total;
+	return rc == ARCHIVE_EOF || *ret_cut ? ARCHIVE_OK : rc;
 }
 
 static int unpack_entries(struct archive *a, struct archive *out, bool layer, int64_t *size,
 			  struct err *err)
 {
 	struct archive_entry *e;
-	int rc;
+	bool cut = false;
+	int rc = ARCHIVE_EOF;
 
-	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
+	while (!cut &&
+	       ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN)) {
 		const char *path = archive_entry_pathname(e), *link = archive_entry_hardlink(e);
 
 		if (!path)
@@ -151,7 +156,7 @@ static int unpack_entries(struct archive *a, struct archive *out, bool layer, in
 		*size += archive_entry_size(e);
 		rc = archive_write_header(out, e);
 		if (rc >= ARCHIVE_WARN && !link)
-			rc = copy_data(a, out);
+			rc = copy_data(a, out, archive_entry_size(e), &cut);
 		if (rc >= ARCHIVE_WARN)
 			rc = archive_write_finish_entry(out);
 		if (rc < ARCHIVE_WARN)
@@ -159,7 +164,7 @@ static int unpack_entries(struct archive *a, struct archive *out, bool layer, in
 				       "cannot unpack %s: %s", path,
 				       archive_error_string(archive_errno(a) ? a : out));
 	}
-	if (rc != ARCHIVE_EOF)
+	if (!cut && rc != ARCHIVE_EOF)
 		return err_set(err, -EBADMSG, "the archive is damaged: %s",
 			       archive_error_string(a));
 	return 0;

@@ -65,24 +65,6 @@ static void status(struct image_job *job, const char *id, const char *fmt, const
 	image_job_line(job, line);
 }
 
-/* The digest of the manifest that a layout's index names. */
-static void index_digest(const char *dir, char ret[DIGEST_SIZE])
-{
-	_cleanup_free_ char *path = xasprintf("%s/index.json", dir);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *d = NULL;
-	json_t *doc = NULL;
-
-	ret[0] = 0;
-	if (!file_read(path, 1 << 20, &text, NULL))
-		doc = json_loadb(text.data, text.len, 0, NULL);
-	d = json_string_value(
-		json_object_get(json_array_get(json_object_get(doc, "manifests"), 0), "digest"));
-	if (d && digest_valid(d))
-		strcpy(ret, d);
-	json_decref(doc);
-}
-
 /* The digest under which the registry has it; "" when it does not say. */
 static void registry_digest(struct image_job *job, const char *url, const char *creds,
 			    char ret[DIGEST_SIZE])
@@ -160,22 +142,22 @@ static int run_pull(struct image_job *job)
 		return job->err.code;
 	reference_parse(job->ref, &r, NULL);
 	status(job, r.tag[0] ? r.tag : r.digest, "Pulling from %s", strchr(r.name, '/') + 1);
-	to = xasprintf("oci:%s/layout:image", dir);
+	to = xasprintf("dir:%s", dir);
 	rc = copy(job, "src", creds, from, to);
-	free(steal_ptr(to));
-	to = xasprintf("%s/layout", dir);
 	if (!rc)
-		rc = import_dir(job->root, to, &job->found, &job->n_found, &job->err);
+		rc = import_dir(job->root, dir, &job->found, &job->n_found, &job->err);
 	if (!rc) {
 		struct imported *im = &job->found[0];
 
-		/* the layout's own digest is not the registry's where the manifest was converted */
+		_cleanup_free_ char *manifest = xasprintf("%s/manifest.json", dir);
+
+		/* the registry's is of a list where there is one for several platforms */
 		if (r.digest[0])
 			strcpy(digest, r.digest);
 		else
 			registry_digest(job, from, creds, digest);
 		if (!digest[0])
-			index_digest(to, digest);
+			blob_digest(manifest, digest, NULL);
 		json_decref(im->refs);
 		im->refs = r.tag[0] ? json_pack("[o]", json_sprintf("%s:%s", r.name, r.tag))
 				    : json_array();
@@ -248,8 +230,8 @@ static int run_push(struct image_job *job)
 		return job->err.code;
 	reference_parse(job->ref, &r, NULL);
 	status(job, NULL, "The push refers to repository [%s]", r.name);
-	rc = export_layout(job->root, job->image->id, job->config, dir, &job->err);
-	from = xasprintf("oci:%s", dir);
+	rc = export_dir(job->root, job->image->id, job->config, dir, &job->err);
+	from = xasprintf("dir:%s", dir);
 	if (!rc)
 		rc = copy(job, "dest", creds, from, to);
 	if (!rc)

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 agent_start n1
 work=$LAB/work
-mkdir -p "$work"/{ctx,bad,e,x}
+mkdir -p "$work"/{ctx,bad,e,q,x}
 docker() { d n1 "$@"; }
 
 check "load a Docker archive" base_image n1
@@ -26,6 +26,27 @@ check "build two stages" says "Successfully tagged two:1" docker build -t two:1 
 check "the output is the classic builder's" says "Step 1/" docker build -t two:2 "$work/ctx"
 check "the configuration is the Dockerfile's" equals "[A=b] /d front" \
 	docker inspect -f '{{slice .Config.Env 1}} {{.Config.WorkingDir}} {{.Config.Labels.tier}}' two:1
+cat > "$work/q/Dockerfile" << 'END'
+FROM alpine
+RUN echo words
+HEALTHCHECK --interval=5s CMD true
+SHELL ["/bin/sh", "-e", "-c"]
+ONBUILD RUN echo triggered
+END
+check "a quiet build says the image only" equals 1 sh -c "DOCKER_BUILDKIT=0 docker -H unix://$(node_sock n1) build -q -t parent $work/q 2> /dev/null | wc -l"
+check "what OCI's configurations have not" equals '["CMD-SHELL","true"] ["/bin/sh","-e","-c"] ["RUN echo triggered"]' \
+	docker inspect -f '{{json .Config.Healthcheck.Test}} {{json .Config.Shell}} {{json .Config.OnBuild}}' parent
+check "is there after save and load" sh -c "docker -H unix://$(node_sock n1) save parent | docker -H unix://$(node_sock n1) load && docker -H unix://$(node_sock n1) inspect -f '{{.Config.Healthcheck.Interval}}' parent | grep 5s"
+check "steps are cached" says "Using cache" docker build "$work/q"
+stdin_file() { echo 'FROM parent' | docker build -f - "$work/ctx"; }
+check "a Dockerfile from the input, and triggers" says "triggered" stdin_file
+failing() { printf 'FROM alpine\n%s\n' "$1" | docker build -f - "$work/ctx"; }
+check "a command that fails" refuses "The command '/bin/sh -c exit 3' returned a non-zero code: 3" failing 'RUN exit 3'
+check "a file that is not there" refuses "file not found in build context" failing 'COPY none /'
+net_none() { printf 'FROM alpine\nRUN cat /etc/hosts /proc/net/dev\n' | docker build --no-cache --network none --add-host other:192.0.2.9 -f - "$work/ctx"; }
+check "without network, with a host" says "192.0.2.9" net_none
+no_link() { ! net_none | grep eth0; }
+check "not even the node's" no_link
 check "filter by label" equals "two" docker images --filter label=tier=front --filter reference=two:1 --format '{{.Repository}}'
 check "filter by age" equals "" docker images -q --filter until=1h --filter reference=two:1
 check "newest first" equals true eval 'curl -s --unix-socket "$(node_sock n1)" http://d/images/json | jq "map(.Created) as \$t | \$t == (\$t | sort | reverse)"'

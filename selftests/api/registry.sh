@@ -24,6 +24,16 @@ check "the digest is the registry's" equals "$repo@$digest" docker inspect -f '{
 check "run by digest" equals hello docker run --rm --network none $repo@"$digest" echo hello
 docker rmi $repo:1 > /dev/null
 check "pull what is not there" refuses "manifest unknown" docker pull $repo:2
+# -- an image is the same behind a registry
+printf 'FROM %s:1\nHEALTHCHECK CMD true\n' $repo | d n1 build -q -t $repo:well - 2> /dev/null > /dev/null
+id=$(docker inspect -f '{{.Id}} {{json .Config.Healthcheck.Test}}' $repo:well)
+docker push -q $repo:well > /dev/null
+docker rmi $repo:well > /dev/null
+docker pull -q $repo:well > /dev/null
+check "what was pushed comes back as it was" equals "$id" docker inspect -f '{{.Id}} {{json .Config.Healthcheck.Test}}' $repo:well
+docker rmi $repo:well > /dev/null
+from_registry() { printf 'FROM %s:well\nRUN echo based\n' $repo | d n1 build --no-cache -; }
+check "a base that is only in the registry" says based from_registry
 docker swarm init --advertise-addr "$(node_ip n1)" > /dev/null
 check "a service, resolved to its digest by the client" docker service create --name s $repo:1 sleep 1000
 check "it runs by digest" equals "$repo:1@$digest" docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}' s
