@@ -182,10 +182,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	store = store_new();
 	b.root_cert = root;
 	b.root_key = key;
-	control.env = (struct leader_env){
-		.loop = loop, .rng = &rng, .store = store, .write = write_now, .node_id = "m1"};
+	control.env = (struct leader_env){.loop = loop,
+					  .rng = &rng,
+					  .store = store,
+					  .write = write_now,
+					  .write_sure = write_now,
+					  .node_id = "m1"};
 	for (size_t i = 0; i < n_leader_components; i++)
 		components[i] = leader_components[i]->open(store, &rng);
+	list_init(&control.asked);
 	list_init(&watch.node);
 	store_watch(store, &watch);
 	write_now(NULL, first_objects, NULL, &b);
