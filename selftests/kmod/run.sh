@@ -4,7 +4,9 @@
 # conformance body on it and on BPF with the same results, netlink, stress and fuzz, unloaded, and
 # nothing in the kernel's log. For scripts/check --vm.
 #   FUZZ_S=20   seconds of fuzzing
-#   PARTS="…"   only these of: load body_kmod body_bpf netlink stress fuzz unload
+#   PARTS="…"   only these of: load body_kmod body_bpf netlink stress fuzz unload debug
+#   LIMIT_S=600   how long it may take
+#   VM_KERNEL=build/debug-kernel   of scripts/debug-kernel: one that looks for leaks and more
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 out=$(mktemp -d /var/tmp/swarm-kmod.XXXXXX)
@@ -17,7 +19,7 @@ result() { # ok|"not ok" DESCRIPTION
 }
 
 kernel=$(scripts/vm -k) || { echo "not ok 1 - a kernel to boot"; exit 1; }
-headers=/lib/modules/$kernel/build
+case ${VM_KERNEL:-} in */*) headers=$(cd "$VM_KERNEL" && pwd) ;; *) headers=/lib/modules/$kernel/build ;; esac
 dp=build/selftests/datapath
 { make -s kmod KDIR="$headers" && make -s kmod KDIR="$headers" DEBUG=1 B=build/debug &&
 	make -s $dp/dpctl $dp/talk build/selftests/kmod/netlink build/selftests/kmod/netlink_fuzz; } > "$out/build" 2>&1
@@ -30,10 +32,10 @@ rc=$?
 }
 
 # What the guest says as it goes is shown when it goes wrong only.
-scripts/vm -t 600 -o "$out" env SLOW="${SLOW:-4}" FUZZ_S="${FUZZ_S:-20}" \
+scripts/vm -t "${LIMIT_S:-600}" -o "$out" env SLOW="${SLOW:-4}" FUZZ_S="${FUZZ_S:-20}" \
 	DPCTL="$PWD/$dp/dpctl" TALK="$PWD/$dp/talk" KO="$PWD/build/kmod/swarm.ko" \
 	KO_DEBUG="$PWD/build/debug/kmod/swarm.ko" \
-	bash selftests/kmod/lib_guest.sh ${PARTS:-load body_kmod body_bpf netlink stress fuzz unload} > "$out/said" 2>&1
+	bash selftests/kmod/lib_guest.sh ${PARTS:-load body_kmod body_bpf netlink stress fuzz unload ${VM_KERNEL:+debug}} > "$out/said" 2>&1
 rc=$?
 
 # The results of a part, its name in front.

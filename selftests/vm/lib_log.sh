@@ -12,3 +12,11 @@ log_is_clean() {
 	printf '%s\n' "$log" >> "$VM_OUT/kernel.log"
 	! printf '%s\n' "$log" | complaints
 }
+# Of a kernel with kmemleak, below $kmemleak: what has been allocated and is known to nobody.
+kmemleak=/sys/kernel/debug/kmemleak
+no_leaks() {
+	echo scan > $kmemleak
+	sleep 6 # it tells of nothing younger than 5 s
+	echo scan > $kmemleak
+	! grep . $kmemleak
+}
