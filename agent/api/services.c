@@ -40,24 +40,35 @@ static bool matches(const struct filters *f, const Pb__Service *s)
 	return ok;
 }
 
-static json_t *status_json(struct store *store, const Pb__Service *s)
+static json_t *status_json(const struct api_call *call, const Pb__Service *s)
 {
 	Pb__ServiceStatus status = PB__SERVICE_STATUS__INIT;
+	struct store *store = swarm_store(call->engine->swarm);
 
-	control_service_status(store, s, &status);
+	/* it may be gone while a long list is written */
+	if (store)
+		control_service_status(store, s, &status);
 	return json_pack("{s:I, s:I, s:I}", "RunningTasks", (json_int_t)status.running_tasks,
 			 "DesiredTasks", (json_int_t)status.desired_tasks, "CompletedTasks",
 			 (json_int_t)status.completed_tasks);
 }
 
+static json_t *write_service(struct api_call *call, const void *obj)
+{
+	json_t *item = conv_service(obj, false);
+
+	if (call->version >= 141 && api_query_bool(call, "status", false))
+		json_object_set_new(item, "ServiceStatus", status_json(call, obj));
+	return item;
+}
+
 static void list(struct api_call *call)
 {
-	bool status = api_query_bool(call, "status", false);
 	struct store *store = store_call_store(call);
 	struct filters *f = NULL;
 	struct err err = ERR_INIT;
 	const Pb__Service *s;
-	json_t *out;
+	struct store_list *out;
 
 	if (!store)
 		return;
@@ -65,19 +76,13 @@ static void list(struct api_call *call)
 		api_reply_err(call, &err);
 		return;
 	}
-	out = json_array();
+	out = store_list_new(call, write_service);
 	for (struct store_iter i = store_all(store, STORE_SERVICE); (s = store_next(&i));) {
-		json_t *item;
-
-		if (!s->spec || !matches(f, s))
-			continue;
-		item = conv_service(s, false);
-		if (status && call->version >= 141)
-			json_object_set_new(item, "ServiceStatus", status_json(store, s));
-		json_array_append_new(out, item);
+		if (s->spec && matches(f, s))
+			store_list_add(out, s);
 	}
 	filters_free(f);
-	api_reply(call, 200, out);
+	store_list_reply(out);
 }
 
 static void inspect(struct api_call *call)

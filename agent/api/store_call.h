@@ -37,3 +37,16 @@ void *store_call_update(struct api_call *call, enum store_kind kind,
 /* Perform a Remove… method on the object that the route names. */
 void store_call_remove(struct api_call *call, enum store_kind kind, const char *method, bool force,
 		       int status);
+
+/* --- lists: store_list.c --- */
+
+struct store_list;
+/* One object of the list as JSON, a new reference. */
+typedef json_t *store_list_fn(struct api_call *call, const void *obj);
+struct store_list *store_list_new(struct api_call *call, store_list_fn *write);
+/* A reference is taken. */
+void store_list_add(struct store_list *l, const void *obj);
+/* Reply with what was added, in that order; ends the call and the list, a long one later. */
+void store_list_reply(struct store_list *l);
+/* Without a reply. */
+void store_list_free(struct store_list *l);

@@ -112,13 +112,20 @@ static bool matches(struct store *s, const struct query *q, const Pb__Task *t)
 	return ok;
 }
 
-static void add_all(struct store *s, const struct query *q, struct store_iter i, json_t *out)
+static void add_all(struct store *s, const struct query *q, struct store_iter i,
+		    struct store_list *out)
 {
 	const Pb__Task *t;
 
 	while ((t = store_next(&i)))
 		if (matches(s, q, t))
-			json_array_append_new(out, conv_task(t));
+			store_list_add(out, t);
+}
+
+static json_t *write_task(struct api_call *call, const void *task)
+{
+	(void)call;
+	return conv_task(task);
 }
 
 static void list(struct api_call *call)
@@ -126,14 +133,15 @@ static void list(struct api_call *call)
 	struct store *s = store_call_store(call);
 	struct query q = {0};
 	struct err err = ERR_INIT;
+	struct store_list *out;
 	const char *id;
-	json_t *out, *v;
+	json_t *v;
 	int rc;
 
 	if (!s)
 		return;
 	rc = read_query(call, s, &q, &err);
-	out = json_array();
+	out = store_list_new(call, write_task);
 	if (!rc && q.services) {
 		json_object_foreach (q.services, id, v)
 			add_all(s, &q, store_tasks_of_service(s, id), out);
@@ -147,11 +155,11 @@ static void list(struct api_call *call)
 	json_decref(q.services);
 	json_decref(q.nodes);
 	if (rc) {
-		json_decref(out);
+		store_list_free(out);
 		api_reply_err(call, &err);
 		return;
 	}
-	api_reply(call, 200, out);
+	store_list_reply(out);
 }
 
 static void inspect(struct api_call *call)

@@ -118,6 +118,16 @@ check "autolock off" docker swarm update --autolock=false
 check "info says who manages" equals "active true 1" docker info -f '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.Swarm.Managers}}'
 check "ping says so" says "Swarm: active/manager" api -I http://d/_ping
 
+# --- long lists ---
+docker service create -d --no-resolve-image --name many --replicas 300 --constraint node.labels.none==such alpine > /dev/null
+tasks='http://d/tasks?filters={"service":["many"]}'
+all_listed() { [ "$(api "$tasks" | jq -r 'length, (map(.ID) | unique | length)' | paste -sd' ')" = "300 300" ]; }
+check "300 tasks are listed, each once" wait_for 30 all_listed
+check "with all they have" equals 300 jq 'map(select(.Spec.ContainerSpec.Image and .Slot and .CreatedAt)) | length' <(api "$tasks")
+api "$tasks" | head -c 5000 > /dev/null
+check "a client that goes in the middle" all_listed
+check "and it is removed" docker service rm many
+
 # --- events ---
 check "remove a service" docker service rm web
 event() { jq -e -s --arg t "$1" --arg a "$2" --arg n "$3" 'map(select(.Type == $t and .Action == $a and .Actor.Attributes.name == $n and .scope == "swarm")) | length > 0' "$work/events"; }

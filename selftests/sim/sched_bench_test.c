@@ -8,6 +8,7 @@
  */
 #include "orch_sim.h"
 
+#include <malloc.h>
 #include <time.h>
 
 static double cpu_s(void)
@@ -81,6 +82,27 @@ static void bench_status(struct sim *s, size_t nodes, size_t tasks)
 	report("status report, commit and turn", nodes, tasks, cpu_s() - begin, n, "events");
 }
 
+/* What a snapshot costs the loop, a start from one, and how much memory a task takes. */
+static void bench_snapshot(struct sim *s, size_t nodes, size_t tasks)
+{
+	_cleanup_buf_ struct buf data = BUF_INIT;
+	struct store *copy = store_new();
+	size_t used;
+	double begin = cpu_s();
+
+	store_save(s->store, NULL, &data);
+	report("snapshot saved", nodes, tasks, cpu_s() - begin, tasks, "tasks");
+	used = mallinfo2().uordblks;
+	begin = cpu_s();
+	check(store_restore(copy, data.data, data.len, NULL, NULL) == 0 &&
+		      store_count(copy, STORE_TASK) == store_count(s->store, STORE_TASK),
+	      "a snapshot is restored");
+	report("snapshot restored", nodes, tasks, cpu_s() - begin, tasks, "tasks");
+	printf("# a task takes %zu bytes of a snapshot and %zu of memory\n", data.len / tasks,
+	       (size_t)(mallinfo2().uordblks - used) / tasks);
+	store_free(copy);
+}
+
 static void bench_one_service(size_t nodes, size_t tasks)
 {
 	struct sim s;
@@ -98,6 +120,7 @@ static void bench_one_service(size_t nodes, size_t tasks)
 	check(running(&s) == tasks, "all replicas of one service run");
 	check(even(&s), "they are spread evenly");
 	bench_status(&s, nodes, tasks);
+	bench_snapshot(&s, nodes, tasks);
 
 	Pb__Node *down = sim_edit_node(&s, "node001");
 	size_t lost = store_n_tasks_of_node(s.store, "node001");
