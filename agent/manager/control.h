@@ -3,7 +3,11 @@
  * The service Control: what clients may ask of the swarm's objects, and do to them. It is served to
  * other managers, which may be Docker's, and called by this manager's own API: here while it leads,
  * at the leader otherwise. So each rule is in one place, whoever asks and whoever leads. Loop only.
- * Source: swarmkit api/control.proto, manager/controlapi.
+ *
+ * dockerd's API goes to a socket of its own manager, which hands on to the leader what is not for
+ * itself: Control, Logs (logbroker.h), CA (the unlock key) and ResourceAllocator. Watch and Health it
+ * answers from what it has.
+ * Source: swarmkit api/control.proto, manager/controlapi, manager/manager.go (Run).
  */
 #pragma once
 

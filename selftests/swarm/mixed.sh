@@ -52,7 +52,7 @@ clients_at() { # AT LEADER
 	check "service ps" wait_for 60 runs "$at" "$at-web" 1
 	check "service ls" wait_for 10 replicas "$at" "$at-web" 1/1
 	check "service logs" wait_for 20 says spoken d "$at" service logs "$at-web"
-	check "service scale" d "$at" service scale -d "$at-web=2"
+	check "service scale, until it is so" d "$at" service scale "$at-web=2"
 	check "two run" wait_for 60 replicas "$at" "$at-web" 2/2
 	check "service update" d "$at" service update -d --env-add A=B "$at-web"
 	check "service inspect" equals "[A=B]" env_of "$at" "$at-web"
