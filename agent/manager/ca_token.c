@@ -81,7 +81,7 @@ int ca_unlock_key_parse(const char *text, uint8_t ret_key[32], struct err *err)
 	if (starts_with(text, UNLOCK_PREFIX))
 		raw = base64_decode(text + strlen(UNLOCK_PREFIX), &size);
 	if (!raw || size != 32)
-		return err_set(err, -EINVAL, "invalid key");
+		return err_set(err, -EINVAL, "invalid key string");
 	memcpy(ret_key, raw, 32);
 	return 0;
 }

@@ -109,10 +109,7 @@ struct store *swarm_store_or_err(struct swarm *s, struct err *err)
 	if (store)
 		return store;
 	if (s->status == SWARM_LOCKED)
-		err_set(err, -EUNATCH,
-			"Swarm is encrypted and needs to be unlocked before it can be used. Please "
-			"use \"docker "
-			"swarm unlock\" to unlock it.");
+		err_set(err, -EUNATCH, "%s", swarm_locked);
 	else if (s->status == SWARM_INACTIVE)
 		err_set(err, -EUNATCH,
 			"This node is not a swarm manager. Use \"docker swarm init\" or \"docker "

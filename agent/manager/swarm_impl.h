@@ -60,6 +60,7 @@ struct swarm {
 	bool leaving;
 };
 
+extern const char swarm_locked[];
 extern const char swarm_exists[];
 
 /* Call done(err) from the loop; code 0: well. done NULL: nothing. */

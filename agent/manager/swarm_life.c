@@ -16,6 +16,8 @@ enum {
 	JOIN_RETRY_MS = 2000,
 };
 
+const char swarm_locked[] = "Swarm is encrypted and needs to be unlocked before it can be used. "
+			    "Please use \"docker swarm unlock\" to unlock it.";
 const char swarm_no_leader[] = "The swarm does not have a leader. It's possible that too few "
 			       "managers are online. Make sure more than half of "
 			       "the managers are online.";
@@ -487,7 +489,7 @@ void swarm_unlock(struct swarm *s, const char *key, swarm_done done, void *arg)
 			rc = swarm_start(s, false, &err);
 		if (rc) {
 			swarm_stop_all(s, false);
-			swarm_set_status(s, SWARM_LOCKED, NULL);
+			swarm_set_status(s, SWARM_LOCKED, swarm_locked);
 			s->has_vault = false;
 		}
 	}
@@ -566,7 +568,9 @@ void swarm_leave(struct swarm *s, bool force, swarm_done done, void *arg)
 	else if (s->leaving)
 		err_set(&err, -EBUSY, "this node is leaving the swarm already");
 	else if (s->status == SWARM_LOCKED && !force)
-		swarm_store_or_err(s, &err);
+		err_set(&err, -EUNATCH,
+			"Swarm is encrypted and locked. Please unlock it first or use `--force` to "
+			"ignore this message.");
 	else if (s->cert_manager && !force && s->status != SWARM_ERROR)
 		refuse_leave(s, &err);
 	if (err.code) {
@@ -587,7 +591,7 @@ static void take_up(struct swarm *s)
 
 	swarm_set_advertise_ip(s);
 	if (vault_is_sealed(s->dir)) {
-		swarm_set_status(s, SWARM_LOCKED, NULL);
+		swarm_set_status(s, SWARM_LOCKED, swarm_locked);
 		return;
 	}
 	if (swarm_cert_load(s, &err) == 0) {

@@ -20,6 +20,8 @@ agent_stop n3
 agent_start n3
 check "n3 is locked after a restart" state_is n3 locked
 check "it says so" refuses "Swarm is encrypted and needs to be unlocked" d n3 node ls
+check "so does docker info" says "needs to be unlocked" d n3 info -f '{{.Swarm.Error}}'
+check "leaving needs force" refuses "Please unlock it first or use" d n3 swarm leave
 unlock() { printf '%s\n' "$2" | d "$1" swarm unlock; }
 check "a wrong key" refuses "invalid" unlock n3 SWMKEY-1-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 check "still locked" state_is n3 locked
