@@ -161,6 +161,8 @@ int raftd_open(const struct raftd_options *opt, struct raftd **ret, struct err *
 	r->opt = *opt;
 	r->opt.dir = NULL;
 	rng_seed_os(&r->rng);
+	/* an answer that is still on its way to an earlier life of this member answers no read of now */
+	r->next_read = rng_u64(&r->rng) >> 1;
 	list_init(&r->queued);
 	list_init(&r->in_flight);
 	list_init(&r->undecided);

@@ -20,6 +20,9 @@ struct host {
 	bool cut;
 	bool deaf; /* hears of no acknowledged entries */
 	size_t got; /* entries sent to it */
+	bool keep; /* the first answer to a read of its, instead of passing on any */
+	struct raft_msg *kept;
+	int held_back;
 	char *dir;
 };
 
@@ -51,7 +54,8 @@ static void deliver(void *arg)
 {
 	struct delivery *d = arg;
 	struct host *to = host_of(d->c, d->m->to), *from = host_of(d->c, d->m->from);
-	bool ok = to && from && !to->cut && !from->cut &&
+	bool keep = to && to->keep && d->m->type == RAFT_MSG_READ_INDEX_RESP;
+	bool ok = to && from && !to->cut && !from->cut && !keep &&
 		  !(to->deaf && d->m->type == RAFT_MSG_APP_RESP);
 	_cleanup_buf_ struct buf wire = BUF_INIT;
 	struct raft_msg *got;
@@ -67,6 +71,8 @@ static void deliver(void *arg)
 		raftd_snapshot_sent(from->r, d->m->to, !ok);
 	if (from)
 		ok ? raftd_reachable(from->r, d->m->to) : raftd_unreachable(from->r, d->m->to);
+	if (keep && !to->held_back++)
+		to->kept = steal_ptr(got);
 	raft_msg_free(got);
 	raft_msg_free(d->m);
 	free(d);
@@ -556,6 +562,54 @@ TEST(a_former_leader_learns_that_an_entry_is_committed)
 	ASSERT_TRUE(wait_until(&c, settled));
 	EXPECT_TRUE(all_equal(&c));
 	EXPECT_EQ(300, old->state.len);
+	cluster_close(&c);
+}
+
+static bool answer_held_back(struct cluster *c)
+{
+	return c->h[0].held_back || c->h[1].held_back;
+}
+
+static bool all_know_a_leader(struct cluster *c)
+{
+	for (int i = 0; i < N; i++) {
+		if (!raftd_leader_id(c->h[i].r))
+			return false;
+	}
+	return settled(c);
+}
+
+static bool asked_again(struct cluster *c)
+{
+	return c->h[0].held_back > 1 || c->h[1].held_back > 1;
+}
+
+TEST(an_answer_to_an_earlier_life_answers_no_read)
+{
+	struct cluster c;
+	struct host *l, *f;
+	struct err err = ERR_INIT;
+
+	three(&c);
+	l = leader(&c);
+	f = l == &c.h[0] ? &c.h[1] : &c.h[0];
+	f->keep = true;
+	raftd_barrier(f->r, barrier_done, &c);
+	ASSERT_TRUE(wait_until(&c, answer_held_back));
+	host_close(f);
+	propose(&c, 100);
+	ASSERT_TRUE(wait_until(&c, hundred));
+	ASSERT_EQ(0, host_open(&c, f - c.h, &err));
+	ASSERT_TRUE(wait_until(&c, all_know_a_leader));
+	c.done = c.failed = 0;
+	f->held_back = 1; /* kept is of the earlier life */
+	raftd_barrier(f->r, barrier_done, &c);
+	ASSERT_TRUE(wait_until(&c, asked_again));
+	raftd_receive(f->r, f->kept);
+	EXPECT_EQ(0, c.done);
+	f->keep = false;
+	ASSERT_TRUE(wait_until(&c, one_done));
+	raft_msg_free(f->kept);
 	cluster_close(&c);
 }
 
