@@ -431,6 +431,7 @@ static void on_tick(void *arg)
 	raftd_step(r, &ev);
 	tick_barriers(r);
 	tick_undecided(r);
+	raftd_disk_tick(r);
 	knock(r);
 	if (!list_empty(&r->queued))
 		raftd_pump_later(r);

@@ -67,8 +67,10 @@ static void wrote(struct raftd *r, struct disk_job *j)
 			 (unsigned long long)j->snapshot->index, j->snapshot->size);
 		raftd_step(r, &compact);
 	}
-	if (j->persist)
+	if (j->persist) {
+		r->persisting = false;
 		raftd_step(r, &ev);
+	}
 }
 
 static void retry(void *arg)
@@ -96,7 +98,10 @@ static void job_done(void *arg)
 			raftd_fail(r, j->err.msg);
 		else
 			log_error("raft: %s", j->err.msg);
-		r->snapshotting = false;
+		if (j->own) {
+			r->snapshotting = false;
+			r->snapshot_after_ms = loop_now_ms() + SNAPSHOT_RETRY_MS;
+		}
 	} else if (j->rc < 0) {
 		/* a full disk may get room again; until then this member promises nothing */
 		log_error("raft: %s", j->err.msg);
@@ -137,7 +142,8 @@ void raftd_disk_persist(struct raftd *r, const struct raft_update *u)
 {
 	struct disk_job *j = new_job(r);
 
-	j->persist = true;
+	j->persist = r->persisting = true;
+	r->stuck_ticks = 0;
 	j->hard = u->hard;
 	j->write.hard = &j->hard;
 	j->entries = xcalloc(u->n_entries + 1, sizeof(*j->entries));
@@ -151,6 +157,21 @@ void raftd_disk_persist(struct raftd *r, const struct raft_update *u)
 		j->write.restart = true;
 	}
 	start_job(r);
+}
+
+/*
+ * A leader whose disk is full, or takes for ever, applies nothing more and so answers nobody, though
+ * the others could go on: it hands the leadership to one of them.
+ */
+void raftd_disk_tick(struct raftd *r)
+{
+	struct err err = ERR_INIT;
+
+	if (!r->persisting || !r->told_leader || ++r->stuck_ticks < DISK_STUCK_TICKS)
+		return;
+	r->stuck_ticks = 0;
+	if (!raftd_transfer(r, 0, &err))
+		log_warn("raft: this manager cannot write and hands the leadership on");
 }
 
 void raftd_disk_load_snapshot(struct raftd *r, struct raft_msg *msg)
@@ -170,6 +191,7 @@ void raftd_maybe_snapshot(struct raftd *r)
 	char *data;
 
 	if (r->snapshotting || r->failed || r->applied != raft_applied(r->raft) ||
+	    loop_now_ms() < r->snapshot_after_ms ||
 	    (!r->snapshot_wanted && r->applied < r->snapshot_index + r->snapshot_interval))
 		return;
 	r->snapshot_wanted = false;
@@ -209,7 +231,7 @@ void raftd_disk_init(struct raftd *r)
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->idle, NULL);
 	list_init(&r->jobs);
-	r->job_ended = false;
+	r->job_ended = r->persisting = false;
 	timer_init(&r->disk_retry, r->loop, retry, r);
 }
 

@@ -29,6 +29,8 @@ enum {
 	BARRIER_MAX_TICKS = 100,
 	DECIDE_MAX_TICKS = 160,
 	DISK_RETRY_MS = 1000,
+	DISK_STUCK_TICKS = 60,
+	SNAPSHOT_RETRY_MS = 10000,
 };
 
 struct member {
@@ -128,10 +130,13 @@ struct raftd {
 	uint64_t applied;
 	uint64_t snapshot_index, snapshot_interval, snapshot_keep;
 	bool snapshotting, snapshot_wanted;
+	uint64_t snapshot_after_ms; /* not before: the last attempt failed */
 	uint32_t lonely_ticks;
 	/* disk */
 	struct list_head jobs;
 	struct disk_job *job; /* under way */
+	bool persisting; /* raft waits for a write, for so many ticks of the leader */
+	uint32_t stuck_ticks;
 	struct timer disk_retry;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
@@ -152,6 +157,8 @@ void raftd_disk_init(struct raftd *r);
 void raftd_disk_persist(struct raftd *r, const struct raft_update *u);
 void raftd_disk_load_snapshot(struct raftd *r, struct raft_msg *msg);
 void raftd_maybe_snapshot(struct raftd *r);
+/* Of each tick: who cannot write does not lead for long. */
+void raftd_disk_tick(struct raftd *r);
 /* Waits for the job under way and forgets the rest. */
 void raftd_disk_stop(struct raftd *r);
 

@@ -2,6 +2,7 @@
 /* Members with their real logs on one loop; messages go from one to the other directly. */
 #include "kselftest_harness.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "disk/file.h"
@@ -22,7 +23,7 @@ struct host {
 	size_t got; /* entries sent to it */
 	bool keep; /* the first answer to a read of its, instead of passing on any */
 	struct raft_msg *kept;
-	int held_back;
+	int held_back, saves;
 	char *dir;
 };
 
@@ -105,6 +106,7 @@ static void on_save(struct buf *ret, void *arg)
 {
 	struct host *h = arg;
 
+	h->saves++;
 	/* any field that a Snapshot does not know */
 	buf_printf(ret, "\xa2\x06%c%c", (char)(h->state.len % 128 | 0x80),
 		   (char)(h->state.len / 128));
@@ -610,6 +612,63 @@ TEST(an_answer_to_an_earlier_life_answers_no_read)
 	f->keep = false;
 	ASSERT_TRUE(wait_until(&c, one_done));
 	raft_msg_free(f->kept);
+	cluster_close(&c);
+}
+
+/* The log of a host fails every write with ENOSPC, or works again. */
+static void disk_full(struct host *h, bool full)
+{
+	_cleanup_free_ char *path = xasprintf("%s/log", h->dir);
+	static int saved[64];
+
+	for (int fd = 0; fd < 64; fd++) {
+		char name[32], at[256] = "";
+		int null;
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		if (full && readlink(name, at, sizeof(at) - 1) > 0 && streq(at, path)) {
+			saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 64);
+			null = open("/dev/full", O_RDWR | O_CLOEXEC);
+			dup3(null, fd, O_CLOEXEC);
+			close(null);
+		} else if (!full && saved[fd]) {
+			dup3(saved[fd], fd, O_CLOEXEC);
+			close(saved[fd]);
+			saved[fd] = 0;
+		}
+	}
+}
+
+static struct host *first_leader;
+
+static bool another_leads(struct cluster *c)
+{
+	for (int i = 0; i < N; i++) {
+		if (c->h[i].leader && &c->h[i] != first_leader)
+			return true;
+	}
+	return false;
+}
+
+TEST(a_leader_that_cannot_write_hands_the_leadership_on)
+{
+	struct cluster c;
+
+	three(&c);
+	first_leader = leader(&c);
+	disk_full(first_leader, true);
+	/* a snapshot is due, which cannot be written either: not of every tick */
+	raftd_set_snapshots(first_leader->r, 1, 0);
+	first_leader->saves = 0;
+	propose_to(&c, first_leader);
+	ASSERT_TRUE(wait_until(&c, another_leads));
+	EXPECT_LT(first_leader->saves, 10);
+	disk_full(first_leader, false);
+	ASSERT_TRUE(wait_until(&c, hundred_ended));
+	EXPECT_EQ(100, c.done);
+	ASSERT_TRUE(wait_until(&c, settled));
+	EXPECT_TRUE(all_equal(&c));
+	EXPECT_EQ(300, first_leader->state.len);
 	cluster_close(&c);
 }
 
