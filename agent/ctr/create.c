@@ -259,9 +259,6 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 	c->config = json_deep_copy(body);
 	for (i = 0; i < ARRAY_SIZE(not_config); i++)
 		json_object_del(c->config, not_config[i]);
-	if (host && !json_is_object(host) && !json_is_null(host))
-		return err_set(err, -EINVAL,
-			       "invalid value for the field HostConfig: it must be an object");
 	c->host = json_is_object(host) ? json_deep_copy(host) : json_object();
 	c->networking = json_deep_copy(
 		json_object_get(json_object_get(body, "NetworkingConfig"), "EndpointsConfig"));
@@ -270,7 +267,7 @@ int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err
 		c->networking = json_object();
 	}
 	c->ephemeral = json_is_true(json_object_get(body, "SwarmEphemeral"));
-	rc = ctr_check_types(c->config, c->host, err);
+	rc = ctr_check_types(body, err);
 	if (!rc && !*js(c->config, "Image"))
 		rc = err_set(err, -EINVAL, "no image specified");
 	if (rc)

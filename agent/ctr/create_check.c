@@ -9,89 +9,174 @@
 
 enum { MEMORY_MIN = 6 << 20, NUMBERS_MAX = 8192 };
 
-/* A field of the request in the form that it must have; absent and null are fine. */
-static int check_type(json_t *o, const char *key, bool (*is)(json_t *), const char *form,
-		      struct err *err)
-{
-	json_t *v = json_object_get(o, key);
-
-	if (!v || json_is_null(v) || is(v))
-		return 0;
-	return err_set(err, -EINVAL, "invalid value for the field %s: it must be %s", key, form);
-}
-
-static bool is_str(json_t *v)
+static bool is_string(json_t *v)
 {
 	return json_is_string(v);
 }
 
-static bool is_int(json_t *v)
+static bool is_integer(json_t *v)
 {
 	return json_is_integer(v);
 }
 
-static bool is_bool(json_t *v)
+static bool is_boolean(json_t *v)
 {
 	return json_is_boolean(v);
 }
 
-static bool is_obj(json_t *v)
+static bool is_object(json_t *v)
 {
 	return json_is_object(v);
 }
 
-static bool is_arr(json_t *v)
+static bool is_objects(json_t *v)
 {
+	json_t *x;
+	size_t i;
+
+	json_array_foreach (v, i, x)
+		if (!json_is_object(x))
+			return false;
 	return json_is_array(v);
 }
 
-int ctr_check_types(json_t *config, json_t *host, struct err *err)
+static bool is_object_of(json_t *v, bool (*is)(json_t *))
 {
-	static const char *const
-		strs[] = {"Hostname",	"Domainname", "User",	   "Image",
-			  "WorkingDir", "StopSignal", "MacAddress"},
-		*const bools[] = {"AttachStdin", "AttachStdout", "AttachStderr",   "Tty",
-				  "OpenStdin",	 "StdinOnce",	 "NetworkDisabled"},
-		*const objs[] = {"ExposedPorts", "Volumes", "Labels", "Healthcheck"},
-		*const host_strs[] = {"NetworkMode", "IpcMode",	     "PidMode",	    "UTSMode",
-				      "UsernsMode",  "CgroupParent", "CpusetCpus",  "CpusetMems",
-				      "Runtime",     "CgroupnsMode", "VolumeDriver"},
-		*const host_ints[] = {"Memory",	   "MemorySwap",  "MemoryReservation", "NanoCpus",
-				      "CpuShares", "CpuPeriod",	  "CpuQuota",	       "PidsLimit",
-				      "ShmSize",   "OomScoreAdj", "BlkioWeight"},
-		*const host_bools[] = {"Privileged",	  "ReadonlyRootfs", "AutoRemove",
-				       "PublishAllPorts", "Init",	    "OomKillDisable"},
-		*const host_lists[] = {"Binds",	       "CapAdd",     "CapDrop",	    "Dns",
-				       "DnsSearch",    "DnsOptions", "ExtraHosts",  "GroupAdd",
-				       "SecurityOpt",  "Links",	     "VolumesFrom", "MaskedPaths",
-				       "ReadonlyPaths"},
-		*const host_objs[] = {"PortBindings", "LogConfig", "RestartPolicy", "Tmpfs",
-				      "Sysctls"};
-	int rc = 0;
+	const char *key;
+	json_t *x;
 
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(strs); i++)
-		rc = check_type(config, strs[i], is_str, "a string", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(bools); i++)
-		rc = check_type(config, bools[i], is_bool, "true or false", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(objs); i++)
-		rc = check_type(config, objs[i], is_obj, "an object", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(host_strs); i++)
-		rc = check_type(host, host_strs[i], is_str, "a string", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(host_ints); i++)
-		rc = check_type(host, host_ints[i], is_int, "a whole number", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(host_bools); i++)
-		rc = check_type(host, host_bools[i], is_bool, "true or false", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(host_lists); i++)
-		rc = check_type(host, host_lists[i], json_is_strings, "a list of strings", err);
-	for (size_t i = 0; !rc && i < ARRAY_SIZE(host_objs); i++)
-		rc = check_type(host, host_objs[i], is_obj, "an object", err);
+	json_object_foreach (v, key, x)
+		if (!is(x) && !json_is_null(x))
+			return false;
+	return json_is_object(v);
+}
+
+static bool is_string_map(json_t *v)
+{
+	json_t *x;
+	const char *key;
+
+	json_object_foreach (v, key, x)
+		if (!json_is_string(x))
+			return false;
+	return json_is_object(v);
+}
+
+static bool is_bindings(json_t *v)
+{
+	return is_object_of(v, is_objects);
+}
+
+static bool is_endpoints(json_t *v)
+{
+	return is_object_of(v, is_object);
+}
+
+/* Fields of one form, which an object may have. */
+struct form {
+	bool (*is)(json_t *v);
+	const char *text;
+	const char *const *fields;
+};
+
+#define FORM(is, text, ...)                                                                        \
+	{                                                                                          \
+		is, text, (const char *const[])                                                    \
+		{                                                                                  \
+			__VA_ARGS__, NULL                                                          \
+		}                                                                                  \
+	}
+
+static const struct form
+	config_forms[] = {
+		FORM(is_string, "a string", "Hostname", "Domainname", "User", "Image", "WorkingDir",
+		     "StopSignal", "MacAddress"),
+		FORM(is_boolean, "true or false", "AttachStdin", "AttachStdout", "AttachStderr",
+		     "Tty", "OpenStdin", "StdinOnce", "NetworkDisabled"),
+		FORM(is_integer, "a whole number", "StopTimeout"),
+		FORM(is_object, "an object", "ExposedPorts", "Volumes", "Healthcheck",
+		     "HostConfig", "NetworkingConfig"),
+		FORM(is_string_map, "an object of strings", "Labels"),
+		FORM(json_is_strings, "a list of strings", "Env", "Shell"),
+		{0},
+},
+	health_forms[] = {
+		FORM(json_is_strings, "a list of strings", "Test"),
+		FORM(is_integer, "a whole number", "Interval", "Timeout", "Retries", "StartPeriod",
+		     "StartInterval"),
+		{0},
+},
+	networking_forms[] = {
+		FORM(is_endpoints, "an object of objects", "EndpointsConfig"),
+		{0},
+},
+	host_forms[] = {
+		FORM(is_string, "a string", "NetworkMode", "IpcMode", "PidMode", "UTSMode",
+		     "UsernsMode", "CgroupParent", "CpusetCpus", "CpusetMems", "Runtime",
+		     "CgroupnsMode", "VolumeDriver", "Isolation"),
+		FORM(is_integer, "a whole number", "Memory", "MemorySwap", "MemoryReservation",
+		     "MemorySwappiness", "NanoCpus", "CpuShares", "CpuPeriod", "CpuQuota",
+		     "CpuRealtimePeriod", "CpuRealtimeRuntime", "PidsLimit", "ShmSize",
+		     "OomScoreAdj", "BlkioWeight"),
+		FORM(is_boolean, "true or false", "Privileged", "ReadonlyRootfs", "AutoRemove",
+		     "PublishAllPorts", "Init", "OomKillDisable"),
+		FORM(json_is_strings, "a list of strings", "Binds", "CapAdd", "CapDrop", "Dns",
+		     "DnsSearch", "DnsOptions", "ExtraHosts", "GroupAdd", "SecurityOpt", "Links",
+		     "VolumesFrom", "MaskedPaths", "ReadonlyPaths", "DeviceCgroupRules"),
+		FORM(is_object, "an object", "LogConfig", "RestartPolicy"),
+		FORM(is_string_map, "an object of strings", "Tmpfs", "Sysctls", "StorageOpt"),
+		FORM(is_bindings, "an object of lists of objects", "PortBindings"),
+		FORM(is_objects, "a list of objects", "Mounts", "Ulimits", "Devices",
+		     "DeviceRequests", "BlkioDeviceReadBps", "BlkioDeviceWriteBps",
+		     "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps", "BlkioWeightDevice"),
+		{0},
+},
+	log_forms[] = {
+		FORM(is_string, "a string", "Type"),
+		FORM(is_string_map, "an object of strings", "Config"),
+		{0},
+},
+	restart_forms[] = {
+		FORM(is_string, "a string", "Name"),
+		FORM(is_integer, "a whole number", "MaximumRetryCount"),
+		{0},
+};
+
+/* Absent and null are fine. */
+static int check_forms(json_t *o, const struct form *form, struct err *err)
+{
+	for (; form->is; form++) {
+		for (const char *const *f = form->fields; *f; f++) {
+			json_t *v = json_object_get(o, *f);
+
+			if (v && !json_is_null(v) && !form->is(v))
+				return err_set(err, -EINVAL,
+					       "invalid value for the field %s: it must be %s", *f,
+					       form->text);
+		}
+	}
+	return 0;
+}
+
+int ctr_check_types(json_t *body, struct err *err)
+{
+	json_t *host = json_object_get(body, "HostConfig");
+	int rc = check_forms(body, config_forms, err);
+
 	if (!rc)
-		rc = check_type(config, "Env", json_is_strings, "a list of strings", err);
+		rc = check_forms(json_object_get(body, "Healthcheck"), health_forms, err);
 	if (!rc)
-		rc = check_type(host, "Mounts", is_arr, "a list", err);
+		rc = check_forms(json_object_get(body, "NetworkingConfig"), networking_forms, err);
+	return rc ? rc : ctr_check_host_types(host, err);
+}
+
+int ctr_check_host_types(json_t *host, struct err *err)
+{
+	int rc = check_forms(host, host_forms, err);
+
 	if (!rc)
-		rc = check_type(host, "Ulimits", is_arr, "a list", err);
-	return rc;
+		rc = check_forms(json_object_get(host, "LogConfig"), log_forms, err);
+	return rc ? rc : check_forms(json_object_get(host, "RestartPolicy"), restart_forms, err);
 }
 
 static int check_memory(json_t *host, struct err *err)
@@ -386,6 +471,64 @@ static int check_extra_hosts(json_t *host, struct err *err)
 	return 0;
 }
 
+static bool is_ports(const char *s)
+{
+	unsigned int lo, hi = 0;
+	int n = 0;
+
+	if (sscanf(s, "%5u%n-%5u%n", &lo, &n, &hi, &n) < 1 || s[n] || *s < '0' || *s > '9')
+		return false;
+	return lo <= UINT16_MAX && hi <= UINT16_MAX && (!hi || lo <= hi);
+}
+
+static int check_bindings(json_t *host, struct err *err)
+{
+	const char *key;
+	json_t *list, *v;
+	size_t i;
+
+	json_object_foreach (json_object_get(host, "PortBindings"), key, list) {
+		_cleanup_free_ char *port = xstrndup(key, strcspn(key, "/"));
+
+		if (!is_ports(port))
+			return err_set(err, -EINVAL, "invalid port specification: \"%s\"", key);
+		json_array_foreach (list, i, v)
+			if (*js(v, "HostPort") && !is_ports(js(v, "HostPort")))
+				return err_set(err, -EINVAL, "invalid port specification: \"%s\"",
+					       js(v, "HostPort"));
+	}
+	return 0;
+}
+
+/* What is the other container's where its network is shared. */
+static int check_shared_network(struct ctr *c, struct err *err)
+{
+	const struct {
+		json_t *o;
+		const char *key, *what;
+	} table[] = {
+		{c->config, "Hostname", "hostname and the network mode"},
+		{c->host, "Links",
+		 "container type network can't be used with links. This would "
+		 "result in undefined behavior"},
+		{c->host, "Dns", "dns and the network mode"},
+		{c->host, "ExtraHosts", "custom host-to-IP mapping and the network mode"},
+		{c->config, "MacAddress", "mac-address and the network mode"},
+		{c->host, "PortBindings", "port publishing and the container type network mode"},
+		{c->config, "ExposedPorts", "port exposing and the container type network mode"},
+	};
+
+	if (!starts_with(js(c->host, "NetworkMode"), "container:"))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		json_t *v = json_object_get(table[i].o, table[i].key);
+
+		if (*js(table[i].o, table[i].key) || json_array_size(v) || json_object_size(v))
+			return err_set(err, -EINVAL, "conflicting options: %s", table[i].what);
+	}
+	return 0;
+}
+
 static int check_rest(json_t *host, struct err *err)
 {
 	const char *isolation = js(host, "Isolation");
@@ -448,6 +591,10 @@ int ctr_check_host(struct ctr *c, json_t *warnings, struct err *err)
 		rc = check_health(c->config, err);
 	if (!rc)
 		rc = check_extra_hosts(host, err);
+	if (!rc)
+		rc = check_bindings(host, err);
+	if (!rc)
+		rc = check_shared_network(c, err);
 	if (!rc)
 		rc = check_rest(host, err);
 	if (!rc)

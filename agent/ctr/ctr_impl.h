@@ -117,8 +117,9 @@ bool ctr_env_has(json_t *env, const char *entry);
 /* mounts.c: mount points from HostConfig and the image's volumes; anonymous volumes are made. */
 int ctr_make_mounts(struct ctr *c, struct err *err);
 void ctr_free_mounts(struct ctr *c);
-/* create_check.c: the form of the fields. -EINVAL names one. */
-int ctr_check_types(json_t *config, json_t *host, struct err *err);
+/* create_check.c: the form of a creation's fields, and of HostConfig's alone. -EINVAL names one. */
+int ctr_check_types(json_t *body, struct err *err);
+int ctr_check_host_types(json_t *host, struct err *err);
 /* Limits and restart policy of a HostConfig; -EINVAL in dockerd's words. */
 int ctr_check_limits(json_t *host, struct err *err);
 /*

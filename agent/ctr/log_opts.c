@@ -52,6 +52,10 @@ int ctr_log_limits(json_t *host, int64_t *ret_size, int *ret_files, struct err *
 	if (n > 1 && !*ret_size)
 		return err_set(err, -EINVAL, "cannot specify max-file for %s without max-size",
 			       js(log, "Type"));
+	if (!strcmp(js(opts, "compress"), "true") && !local && (n < 2 || !*ret_size))
+		return err_set(err, -EINVAL,
+			       "compress cannot be true when max-file is less than 2 or max-size "
+			       "is not set");
 	*ret_files = n;
 	return 0;
 }
@@ -76,6 +80,19 @@ static int check_opts(const char *type, json_t *opts, struct err *err)
 			return err_set(err, -EINVAL, "invalid log opt '%s': it must be a string",
 				       key);
 	}
+	return 0;
+}
+
+static int check_mode(json_t *opts, struct err *err)
+{
+	const char *mode = js(opts, "mode");
+
+	if (*mode && strcmp(mode, "blocking") && strcmp(mode, "non-blocking"))
+		return err_set(err, -EINVAL, "logger: logging mode not supported: %s", mode);
+	if (*js(opts, "max-buffer-size") && strcmp(mode, "non-blocking"))
+		return err_set(err, -EINVAL,
+			       "logger: max-buffer-size option is only supported with "
+			       "'mode=non-blocking'");
 	return 0;
 }
 
@@ -104,5 +121,7 @@ int ctr_log_check(json_t *host, struct ctrs *ctrs, struct err *err)
 		return err_set(err, -EINVAL, "logger: no log driver named '%s' is registered",
 			       type);
 	rc = check_opts(type, json_object_get(log, "Config"), err);
+	if (!rc)
+		rc = check_mode(json_object_get(log, "Config"), err);
 	return rc || !strcmp(type, "none") ? rc : ctr_log_limits(host, &size, &files, err);
 }

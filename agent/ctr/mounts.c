@@ -173,6 +173,9 @@ static int check_mount_object(struct ctr *c, json_t *o, struct err *err)
 	     tmpfs = !strcmp(type, "tmpfs");
 	int rc;
 
+	if (*js(json_object_get(o, "VolumeOptions"), "Subpath"))
+		return err_set(err, -EINVAL,
+			       "a part of a volume cannot be mounted: leave the subpath out");
 	if (!bind && !volume && !tmpfs)
 		return err_set(err, -EINVAL, "mount type unknown");
 	if (!*target)

@@ -128,6 +128,11 @@ int ctr_update(struct ctr *c, json_t *body, struct err *err)
 			       "cannot be \"update\".",
 			       c->id);
 	}
+	rc = ctr_check_host_types(body, err);
+	if (rc) {
+		json_decref(limits);
+		return rc;
+	}
 	host = json_deep_copy(c->host);
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		v = json_object_get(body, fields[i]);

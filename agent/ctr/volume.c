@@ -142,6 +142,10 @@ bool volume_name_valid(const char *s)
 static int check_opts(json_t *opts, struct err *err)
 {
 	static const char *const known[] = {"type", "o", "device", "size"};
+	/* moby volume/local/local_unix.go mandatoryOpts */
+	static const struct {
+		const char *has, *lacks;
+	} needs[] = {{"device", "type"}, {"type", "device"}, {"o", "device"}, {"o", "type"}};
 	const char *key;
 	json_t *v;
 
@@ -153,8 +157,10 @@ static int check_opts(json_t *opts, struct err *err)
 		if (!ok)
 			return err_set(err, -EINVAL, "create: invalid option: \"%s\"", key);
 	}
-	if (json_object_get(opts, "device") && !json_object_get(opts, "type"))
-		return err_set(err, -EINVAL, "create: missing required option: \"type\"");
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+		if (json_object_get(opts, needs[i].has) && !json_object_get(opts, needs[i].lacks))
+			return err_set(err, -EINVAL, "create: missing required option: \"%s\"",
+				       needs[i].lacks);
 	return 0;
 }
 

@@ -68,6 +68,37 @@ static void expose(json_t *config, const char *port)
 	json_object_set_new(object(config, "ExposedPorts"), full, json_object());
 }
 
+static json_t *list(json_t *config, const char *key)
+{
+	json_t *v = json_object_get(config, key);
+
+	if (!json_is_array(v))
+		json_object_set_new(config, key, v = json_array());
+	return v;
+}
+
+/* "NONE" or "CMD …"; the times are those that are usual. */
+static int set_health(json_t *config, const char *text, struct err *err)
+{
+	json_t *test;
+
+	if (!strcasecmp(text, "NONE")) {
+		test = json_pack("[s]", "NONE");
+	} else if (!strncasecmp(text, "CMD ", 4)) {
+		text += 4 + strspn(text + 4, " ");
+		test = *text == '[' ? json_loads(text, 0, NULL) : NULL;
+		if (test)
+			json_array_insert_new(test, 0, json_string("CMD"));
+		else
+			test = json_pack("[s, s]", "CMD-SHELL", text);
+	} else {
+		return err_set(err, -EINVAL,
+			       "invalid HEALTHCHECK \"%s\": use NONE or CMD without options", text);
+	}
+	json_object_set_new(config, "Healthcheck", json_pack("{s:o}", "Test", test));
+	return 0;
+}
+
 int image_change(json_t *config, const char *line, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(line);
@@ -95,6 +126,10 @@ int image_change(json_t *config, const char *line, struct err *err)
 		set_label(config, arg);
 	else if (!strcasecmp(copy, "EXPOSE"))
 		expose(config, arg);
+	else if (!strcasecmp(copy, "ONBUILD"))
+		json_array_append_new(list(config, "OnBuild"), json_string(arg));
+	else if (!strcasecmp(copy, "HEALTHCHECK"))
+		return set_health(config, arg, err);
 	else if (!strcasecmp(copy, "VOLUME"))
 		json_object_set_new(object(config, "Volumes"), arg, json_object());
 	else

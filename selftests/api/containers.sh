@@ -134,6 +134,7 @@ docker rm rot > /dev/null
 run --name nolog --log-driver none alpine echo x > /dev/null
 check "driver none" refuses "does not support reading" docker logs nolog
 check "an unknown log option" refuses "unknown log opt 'x' for json-file log driver" run --log-opt x=y alpine true
+check "a log that cannot be compressed" refuses "compress cannot be true" run --log-opt compress=true alpine true
 check "an unknown log driver" refuses "no log driver named 'nosuch'" run --log-driver nosuch alpine true
 check "an unknown runtime" refuses "unknown or invalid runtime name: nosuch" run --runtime nosuch alpine true
 docker rm nolog > /dev/null

@@ -26,6 +26,8 @@ check_limits() {
 	check "processor limit" says 50000 cg cpu cpu.cfs_quota_us limits cpu.max
 	check "pids limit" equals 50 cg pids pids.max limits pids.max
 	check "update" equals limits docker update -m 48m --memory-swap 96m --pids-limit 60 limits
+	check "no update by what is no number" refuses "it must be a whole number" \
+		sh -c "curl -s -X POST --unix-socket $(node_sock n1) -H 'Content-Type: application/json' -d '{\"Memory\":\"x\"}' http://d/containers/limits/update; exit 1"
 	check "is in force" equals 50331648 cg memory memory.limit_in_bytes limits memory.max
 	check "and shown" equals "50331648 60" docker inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' limits
 	check "stats" says "48MiB" docker stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' limits
@@ -72,7 +74,8 @@ A /tmp/made" docker diff crate
 	check "a link does not lead out" says root:x:0:0 sh -c "docker -H unix://$(node_sock n1) cp crate:/up/passwd - | tar -xO"
 	check "cp of what is not there" refuses "nosuch" docker cp crate:/nosuch "$work/x"
 	check "export" says "tmp/file" sh -c "docker -H unix://$(node_sock n1) export crate | tar -t"
-	check "commit" says sha256: docker commit -c 'CMD ["cat","/tmp/file"]' -m note crate new:1
+	check "commit" says sha256: docker commit -c 'CMD ["cat","/tmp/file"]' -c 'ONBUILD RUN x' -c 'HEALTHCHECK CMD true' -m note crate new:1
+	check "with its changes" equals '["RUN x"] ["CMD-SHELL","true"]' docker inspect -f '{{json .Config.OnBuild}} {{json .Config.Healthcheck.Test}}' new:1
 	check "the new image has it" equals content run --rm new:1
 	docker save new:1 | tar -xC "$work/saved"
 	check "but not what only a container has" equals "" bash -c "for f in $work/saved/blobs/sha256/*; do tar -tf \$f 2> /dev/null; done | grep -E '(\.dockerenv|etc/hosts)$'"

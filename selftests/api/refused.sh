@@ -124,6 +124,24 @@ table "containers" << 'END'
 404|No such container|POST|/commit?container=nope
 END
 table "what a creation asks of the node" << 'END'
+400|invalid value for the field HostConfig|POST|/containers/create|{"Image":"alpine","HostConfig":"x"}
+400|invalid value for the field NetworkingConfig|POST|/containers/create|{"Image":"alpine","NetworkingConfig":"x"}
+400|EndpointsConfig: it must be an object of objects|POST|/containers/create|{"Image":"alpine","NetworkingConfig":{"EndpointsConfig":{"x":"y"}}}
+400|Tmpfs: it must be an object of strings|POST|/containers/create|{"Image":"alpine","HostConfig":{"Tmpfs":{"/x":1}}}
+400|Sysctls: it must be an object of strings|POST|/containers/create|{"Image":"alpine","HostConfig":{"Sysctls":{"x":1}}}
+400|Labels: it must be an object of strings|POST|/containers/create|{"Image":"alpine","Labels":{"x":1}}
+400|Mounts: it must be a list of objects|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":["x"]}}
+400|PortBindings: it must be an object of lists of objects|POST|/containers/create|{"Image":"alpine","HostConfig":{"PortBindings":{"80/tcp":["x"]}}}
+400|invalid value for the field Test|POST|/containers/create|{"Image":"alpine","Healthcheck":{"Test":"x"}}
+400|invalid value for the field MaximumRetryCount|POST|/containers/create|{"Image":"alpine","HostConfig":{"RestartPolicy":{"MaximumRetryCount":"x"}}}
+400|invalid value for the field StopTimeout|POST|/containers/create|{"Image":"alpine","StopTimeout":"x"}
+400|invalid port specification|POST|/containers/create|{"Image":"alpine","HostConfig":{"PortBindings":{"x":[]}}}
+400|invalid port specification|POST|/containers/create|{"Image":"alpine","HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"99999"}]}}}
+400|port publishing and the container type network mode|POST|/containers/create|{"Image":"alpine","HostConfig":{"NetworkMode":"container:x","PortBindings":{"80/tcp":[{}]}}}
+400|hostname and the network mode|POST|/containers/create|{"Image":"alpine","Hostname":"h","HostConfig":{"NetworkMode":"container:x"}}
+400|cannot be mounted|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Subpath":"s"}}]}}
+400|logging mode not supported|POST|/containers/create|{"Image":"alpine","HostConfig":{"LogConfig":{"Type":"json-file","Config":{"mode":"x"}}}}
+400|missing required option|POST|/volumes/create|{"Name":"vx","DriverOpts":{"type":"tmpfs"}}
 400|invalid IPC mode: x|POST|/containers/create|{"Image":"alpine","HostConfig":{"IpcMode":"x"}}
 400|No such container: nope|POST|/containers/create|{"Image":"alpine","HostConfig":{"IpcMode":"container:nope"}}
 400|No such container: nope|POST|/containers/create|{"Image":"alpine","HostConfig":{"PidMode":"container:nope"}}
