@@ -202,8 +202,8 @@ TEST_F(global, no_leader)
 
 	control_call(self->follower, "GetNode", by_id("m1"), on_done, &a);
 	EXPECT_FALSE(a.done);
-	grpc_channel_free(steal_ptr(self->channel)); /* it went */
-	EXPECT_TRUE(a.done);
+	grpc_channel_free(steal_ptr(self->channel)); /* it went, and no other comes */
+	test_wait(&self->e, a.done);
 	EXPECT_EQ(-EHOSTUNREACH, a.err.code);
 	EXPECT_EQ(NULL, CALL(self->follower, "GetNode", by_id("m1")));
 	EXPECT_EQ(-EHOSTUNREACH, err.code);

@@ -154,6 +154,7 @@ static inline void test_env_open(struct test_env *e)
 		.node_id = "m1",
 		.cluster_id = "cluster",
 		.write = test_write,
+		.write_sure = test_write,
 		.writer = e,
 	};
 }
