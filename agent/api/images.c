@@ -118,13 +118,26 @@ static void list(struct api_call *call)
 	api_reply(call, 200, out);
 }
 
+/*
+ * Until 1.44 the container that an image was made from was told. Compose 1 takes the newest version that
+ * there is, and looks for volumes there.
+ */
+static json_t *with_container(struct api_call *call, json_t *image)
+{
+	if (call->version < 145)
+		json_object_set_new(image, "Container", json_string(""));
+	json_object_set_new(image, "ContainerConfig",
+			    json_deep_copy(json_object_get(image, "Config")));
+	return with_virtual_size(call, image);
+}
+
 static void inspect(struct api_call *call)
 {
 	struct image *img = find(call, call->param[0]);
 
 	if (img)
 		api_reply(call, 200,
-			  with_virtual_size(call, images_inspect(call->engine->images, img)));
+			  with_container(call, images_inspect(call->engine->images, img)));
 }
 
 static void history(struct api_call *call)
@@ -241,9 +254,12 @@ static void load(struct api_call *call)
 {
 	int fd = body_pipe(call);
 
-	if (fd >= 0)
-		images_load(call->engine->images, fd, api_query_bool(call, "quiet", false),
-			    api_on_line, on_done, call);
+	if (fd < 0)
+		return;
+	/* as dockerd: what is wrong with an archive is told in the stream */
+	http_start(call->req, 200, "application/json");
+	images_load(call->engine->images, fd, api_query_bool(call, "quiet", false), api_on_line,
+		    on_done, call);
 }
 
 static void on_import(const struct err *err, struct image *img, void *arg)
