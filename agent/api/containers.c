@@ -447,8 +447,8 @@ static void kill_ctr(struct api_call *call)
 	struct ctr *c = api_ctr(call);
 	struct err err = ERR_INIT;
 
-	if (c)
-		api_done(call, 204, ctr_kill(c, api_query(call, "signal"), &err) ? &err : NULL);
+	if (c && ctr_kill(c, api_query(call, "signal"), on_done_204, call, &err))
+		api_reply_err(call, &err);
 }
 
 static void rename_ctr(struct api_call *call)

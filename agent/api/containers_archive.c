@@ -135,7 +135,7 @@ static void on_commit(const struct err *err, const char *id, void *arg)
 		api_reply(arg, 201, json_pack("{s:s}", "Id", id));
 }
 
-static void commit_with(struct api_call *call, json_t *body)
+static void commit_now(struct api_call *call, json_t *body)
 {
 	const char *repo = api_query(call, "repo"), *tag = api_query(call, "tag"),
 		   *name = api_query(call, "container");
@@ -169,6 +169,40 @@ static void commit_with(struct api_call *call, json_t *body)
 		api_reply_err(call, &err);
 	else
 		archive_commit(ctr, &c, on_commit, call);
+}
+
+/* A commit that waits for a start or an end that is under way. */
+struct commit_wait {
+	struct api_call *call;
+	json_t *body;
+};
+
+static void on_idle(struct ctr *c, const struct err *err, void *arg)
+{
+	struct commit_wait *w = arg;
+
+	(void)c;
+	if (err)
+		api_reply_err(w->call, err);
+	else
+		commit_now(w->call, w->body);
+	json_decref(w->body);
+	free(w);
+}
+
+static void commit_with(struct api_call *call, json_t *body)
+{
+	const char *name = api_query(call, "container");
+	struct ctr *c = name ? ctr_find(call->engine->ctrs, name, NULL) : NULL;
+	struct commit_wait *w;
+
+	if (!c) {
+		commit_now(call, body); /* says so */
+		return;
+	}
+	w = xcalloc(1, sizeof(*w));
+	*w = (struct commit_wait){call, json_incref(body)};
+	ctr_when_idle(c, on_idle, w);
 }
 
 static void commit(struct api_call *call)

@@ -196,6 +196,7 @@ static void attach_to(struct api_call *call, bool websocket)
 	struct log_query q = {.tail = -1};
 	struct log_sink sink = {.record = on_attach_record, .end = end_attach_logs};
 	struct err err = ERR_INIT;
+	struct detach_keys keys = {0};
 	struct tail *t;
 	bool all;
 
@@ -218,6 +219,10 @@ static void attach_to(struct api_call *call, bool websocket)
 		api_reply_err(call, &err);
 		return;
 	}
+	if (ctr_tty(c) && detach_keys_parse(api_query(call, "detachKeys"), &keys, &err)) {
+		api_reply_err(call, &err);
+		return;
+	}
 	t = xcalloc(1, sizeof(*t));
 	t->call = call;
 	/* a websocket has one stream, without heads; before 1.42 it had all of them */
@@ -227,6 +232,7 @@ static void attach_to(struct api_call *call, bool websocket)
 	snprintf(t->id, sizeof(t->id), "%s", ctr_id(c));
 	t->opt = (struct stream_options){
 		.tty = t->tty,
+		.keys = keys,
 		.in = (all || api_query_bool(call, "stdin", false)) &&
 		      json_is_true(json_object_get(ctr_config(c), "OpenStdin")),
 		.out = all || api_query_bool(call, "stdout", false),

@@ -81,7 +81,7 @@ static void start_with(struct api_call *call, json_t *body)
 		exec_start(e, NULL, tty, on_detached, call);
 		return;
 	}
-	client = http_hijack(call->req, api_stream_type(call, exec_tty(e)));
+	client = http_hijack(call->req, api_stream_type(call, tty));
 	/* a client that went is no reason to run nothing: it asked for it */
 	exec_start(e, client, tty, NULL, NULL);
 	api_call_free(call);

@@ -104,8 +104,13 @@ void ctr_start(struct ctr *ctr, ctr_done done, void *arg);
  */
 void ctr_stop(struct ctr *ctr, const char *signal, int timeout_s, ctr_done done, void *arg);
 void ctr_restart(struct ctr *ctr, const char *signal, int timeout_s, ctr_done done, void *arg);
-/* Send a signal ("KILL", "SIGTERM", "9"; NULL or "" is SIGKILL) to its first process. */
-int ctr_kill(struct ctr *ctr, const char *signal, struct err *err);
+/*
+ * Send a signal ("KILL", "SIGTERM", "9"; NULL or "" is SIGKILL) to its first process. done is called
+ * when it is sent, for SIGKILL once the container has ended; not after an error.
+ */
+int ctr_kill(struct ctr *ctr, const char *signal, ctr_done done, void *arg, struct err *err);
+/* Call fn once the container is not busy, perhaps at once; with an error when it is removed before. */
+void ctr_when_idle(struct ctr *ctr, ctr_done fn, void *arg);
 /* -EBUSY when it runs and force is not given. volumes: its anonymous volumes go too. */
 void ctr_remove(struct ctr *ctr, bool force, bool volumes, ctr_done done, void *arg);
 /* Remove a link of old, "[/]container/alias"; -ENOENT "No such container: x". */

@@ -143,8 +143,6 @@ struct ctr_op {
 };
 /* Do it, or once the container is no more busy. */
 void ctr_op_run(struct ctr_op *op);
-/* Call fn once the container is not busy, perhaps at once; with an error when it is removed before. */
-void ctr_when_idle(struct ctr *c, ctr_done fn, void *arg);
 /* It ends here: calls done from the loop. err NULL: well. */
 void ctr_op_end(struct ctr_op *op, const struct err *err);
 /* Forget all that waits; nobody is told. */

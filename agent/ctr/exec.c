@@ -20,6 +20,7 @@ struct exec {
 	int exit_code;
 	pid_t pid;
 	uint64_t ended_ms;
+	struct detach_keys keys;
 	bool busy; /* its start is under way */
 	bool dropped; /* to be freed when that is done */
 	struct shim_conn *shim;
@@ -86,6 +87,7 @@ int exec_create(struct ctr *c, json_t *body, struct exec **ret, struct err *err)
 {
 	json_t *cmd = json_object_get(body, "Cmd"), *env = json_object_get(body, "Env"), *v;
 	struct buf command = BUF_INIT;
+	struct detach_keys keys;
 	struct exec *e;
 	size_t i;
 
@@ -100,11 +102,15 @@ int exec_create(struct ctr *c, json_t *body, struct exec **ret, struct err *err)
 	if (!all_strings(cmd) ||
 	    (env && !json_is_null(env) && (!json_is_array(env) || !all_strings(env))))
 		return err_set(err, -EINVAL, "invalid exec: Cmd and Env must be lists of strings");
+	if (detach_keys_parse(js(body, "DetachKeys"), &keys, err))
+		return -EINVAL;
 	drop_old(c->ctrs);
 	e = xcalloc(1, sizeof(*e));
 	e->ctrs = c->ctrs;
 	e->c = c;
 	e->body = json_deep_copy(body);
+	if (jb(body, "Tty"))
+		e->keys = keys;
 	id_new_hex(c->ctrs->opt.rng, e->id);
 	e->dir = xasprintf("%s/exec/%.16s", c->run_dir, e->id);
 	json_array_foreach (cmd, i, v)
@@ -130,7 +136,7 @@ const char *exec_id(const struct exec *e)
 	return e->id;
 }
 
-bool exec_tty(const struct exec *e)
+static bool exec_tty(const struct exec *e)
 {
 	return jb(e->body, "Tty");
 }
@@ -346,6 +352,14 @@ static void job_done(void *arg)
 		monitor_watch(e->ctrs->opt.loop, fd, pid, on_held, on_answer, e);
 }
 
+static void detached(void *arg, const char *id)
+{
+	struct exec *e = exec_find(arg, id, NULL);
+
+	if (e && e->c)
+		emit(e, "exec_detach", json_object());
+}
+
 void exec_start(struct exec *e, struct bufferevent *client, bool tty,
 		void (*done)(const struct err *err, void *arg), void *arg)
 {
@@ -355,11 +369,14 @@ void exec_start(struct exec *e, struct bufferevent *client, bool tty,
 		.in = jb(e->body, "AttachStdin"),
 		.out = jb(e->body, "AttachStdout"),
 		.err = jb(e->body, "AttachStderr"),
+		.keys = e->keys,
+		.detached = detached,
+		.arg = e->ctrs,
 	};
 	struct exec_job *j;
 	struct err err = ERR_INIT;
 
-	opt.tty |= exec_tty(e);
+	strcpy(opt.id, e->id);
 	if (e->state != EXEC_NEW)
 		err_set(&err, -EBUSY, "Error: Exec command %s has already run", e->id);
 	else if (!c || !ctr_running(c) || !c->pid)

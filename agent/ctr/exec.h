@@ -16,7 +16,6 @@ int exec_create(struct ctr *ctr, json_t *body, struct exec **ret, struct err *er
 /* -ENOENT "No such exec instance: x". */
 struct exec *exec_find(struct ctrs *ctrs, const char *id, struct err *err);
 const char *exec_id(const struct exec *e);
-bool exec_tty(const struct exec *e);
 /*
  * Start it. client (may be NULL: detached) is taken over for its streams. done is called when it
  * runs or could not be started.

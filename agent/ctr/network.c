@@ -236,6 +236,21 @@ static json_t *down_endpoint(struct ctr *c, const char *name, json_t *e)
 		"DNSNames");
 }
 
+/* What the user gave is shown as it was given. */
+static void show_wishes(struct ctr *c, json_t *networks)
+{
+	static const char *const keys[] = {"IPAMConfig", "DriverOpts"};
+	const char *name;
+	json_t *e, *given;
+
+	json_object_foreach (networks, name, e)
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+			given = json_object_get(json_object_get(c->networking, name), keys[i]);
+			if (json_is_object(given))
+				json_object_set(e, keys[i], given);
+		}
+}
+
 json_t *ctr_network_settings(struct ctr *c)
 {
 	const char *mode = js(c->host, "NetworkMode"), *name;
@@ -243,6 +258,7 @@ json_t *ctr_network_settings(struct ctr *c)
 
 	if (c->sandbox && c->sandbox_up) {
 		doc = sandbox_settings(c->sandbox);
+		show_wishes(c, json_object_get(doc, "Networks"));
 		if (isolated(c) && !starts_with(mode, "container:") &&
 		    !json_object_get(json_object_get(doc, "Networks"), mode)) {
 			if (!json_is_object(json_object_get(doc, "Networks")))

@@ -407,7 +407,7 @@ void ctr_remove(struct ctr *c, bool force, bool volumes, ctr_done done, void *ar
 
 /* --- at once --- */
 
-int ctr_kill(struct ctr *c, const char *signal, struct err *err)
+int ctr_kill(struct ctr *c, const char *signal, ctr_done done, void *arg, struct err *err)
 {
 	int sig = signal_number(signal);
 
@@ -415,6 +415,7 @@ int ctr_kill(struct ctr *c, const char *signal, struct err *err)
 		return err_set(err, -EINVAL, "Invalid signal: %s", signal);
 	if (c->status == CTR_RESTARTING && !c->busy) {
 		give_up_restart(c);
+		ctr_op_end(op_new(c, OP_CALL, done, arg), NULL);
 		return 0;
 	}
 	if (!ctr_running(c) || !c->pid)
@@ -424,8 +425,12 @@ int ctr_kill(struct ctr *c, const char *signal, struct err *err)
 	if (sig == SIGKILL || sig == stop_signal(c, NULL))
 		c->stop_wanted = true;
 	send_signal(c, sig);
-	if (sig == SIGKILL)
+	if (sig == SIGKILL) {
 		thaw(c);
+		list_add_tail(&op_new(c, OP_CALL, done, arg)->node, &c->ending);
+	} else {
+		ctr_op_end(op_new(c, OP_CALL, done, arg), NULL);
+	}
 	return 0;
 }
 
@@ -455,10 +460,22 @@ int ctr_unpause(struct ctr *c, struct err *err)
 	return 0;
 }
 
+static void detached(void *arg, const char *id)
+{
+	struct ctrs *ctrs = arg;
+	struct ctr *c = map_get(&ctrs->by_id, id);
+
+	if (c)
+		ctr_emit(c, "detach", NULL);
+}
+
 void ctr_attach(struct ctr *c, struct bufferevent *client, const struct stream_options *opt)
 {
 	struct stream *s = stream_new(c->ctrs->opt.loop, client, opt);
 
+	s->opt.detached = detached;
+	s->opt.arg = c->ctrs;
+	strcpy(s->opt.id, c->id);
 	if (ctr_running(c) && c->pid)
 		stream_connect(s, c->run_dir);
 	else

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "core/buf.h"
 #include "ctr/shim_proto.h"
 #include "loop/loop.h"
 #include "rpc/http.h"
@@ -132,6 +133,43 @@ void shim_resize(struct shim_conn *s, unsigned int rows, unsigned int cols)
 
 /* --- streams --- */
 
+/* Source: moby/term ascii.go. */
+static int key_of(const char *name, size_t n)
+{
+	static const char after_z[] = "[\\]^_";
+	const char *at;
+
+	if (n == 1)
+		return (unsigned char)*name;
+	if (n != 6 || strncmp(name, "ctrl-", 5))
+		return -EINVAL;
+	if (name[5] == '@')
+		return 0;
+	if (name[5] >= 'a' && name[5] <= 'z')
+		return name[5] - 'a' + 1;
+	at = memchr(after_z, name[5], sizeof(after_z) - 1);
+	return at ? 27 + (int)(at - after_z) : -EINVAL;
+}
+
+int detach_keys_parse(const char *spec, struct detach_keys *ret, struct err *err)
+{
+	struct detach_keys k = {0};
+
+	for (const char *p = str_empty(spec) ? "ctrl-p,ctrl-q" : spec;; p++) {
+		size_t n = strcspn(p, ",");
+		int key = key_of(p, n);
+
+		if (key < 0 || k.n == sizeof(k.v))
+			return err_set(err, -EINVAL, "Invalid detach keys (%s) provided", spec);
+		k.v[k.n++] = key;
+		p += n;
+		if (!*p)
+			break;
+	}
+	*ret = k;
+	return 0;
+}
+
 static void stream_free(struct stream *s)
 {
 	if (s->holder)
@@ -191,18 +229,62 @@ void stream_end(struct stream *s)
 	bufferevent_trigger(s->client, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
+/*
+ * The typed without the keys to leave by; what may be their beginning is held back. true: they are
+ * complete.
+ */
+static bool take_keys(struct stream *s, const unsigned char *p, size_t n, struct buf *to)
+{
+	const struct detach_keys *k = &s->opt.keys;
+
+	for (size_t i = 0; i < n; i++) {
+		if (s->matched && p[i] != k->v[s->matched]) {
+			buf_add(to, k->v, s->matched);
+			s->matched = 0;
+		}
+		if (!k->n || p[i] != k->v[s->matched])
+			buf_add(to, &p[i], 1);
+		else if (++s->matched == k->n)
+			return true;
+	}
+	return false;
+}
+
+static void leave(struct stream *s)
+{
+	struct evbuffer *typed = bufferevent_get_output(s->shim);
+
+	/* what was typed before the keys goes ahead of the end */
+	evbuffer_unfreeze(typed, 1);
+	evbuffer_write(typed, bufferevent_getfd(s->shim));
+	if (s->opt.detached)
+		s->opt.detached(s->opt.arg, s->opt.id);
+	if (s->holder)
+		*s->holder = NULL;
+	s->holder = NULL;
+	stream_end(s);
+}
+
 static void client_read(struct bufferevent *bev, void *arg)
 {
 	struct evbuffer *in = bufferevent_get_input(bev);
 	struct stream *s = arg;
-	char chunk[SHIM_FRAME_MAX];
+	unsigned char chunk[SHIM_FRAME_MAX - sizeof(s->opt.keys.v)];
 	int n;
 
 	if (!s->shim)
 		return; /* it waits here until the container starts */
-	while ((n = evbuffer_remove(in, chunk, sizeof(chunk))) > 0)
-		if (s->opt.in)
-			send_frame(s->shim, SHIM_STDIN, chunk, n);
+	while ((n = evbuffer_remove(in, chunk, sizeof(chunk))) > 0) {
+		_cleanup_buf_ struct buf typed = BUF_INIT;
+		bool leaves = take_keys(s, chunk, n, &typed);
+
+		if (s->opt.in && typed.len)
+			send_frame(s->shim, SHIM_STDIN, typed.data, typed.len);
+		if (leaves) {
+			leave(s);
+			return;
+		}
+	}
 	if (evbuffer_get_length(bufferevent_get_output(s->shim)) > BUFFERED_MAX)
 		bufferevent_disable(bev, EV_READ);
 }
@@ -307,6 +389,6 @@ void stream_connect(struct stream *s, const char *dir)
 	bufferevent_setwatermark(s->shim, EV_READ, 0, BUFFERED_MAX);
 	bufferevent_enable(s->shim, EV_READ | EV_WRITE);
 	client_read(s->client, s);
-	if (s->in_eof)
+	if (s->shim && s->in_eof)
 		send_frame(s->shim, SHIM_STDIN_EOF, NULL, 0);
 }

@@ -23,8 +23,21 @@ void shim_close(struct shim_conn *s);
 void shim_go(struct shim_conn *s);
 void shim_resize(struct shim_conn *s, unsigned int rows, unsigned int cols);
 
+/* What a client at a terminal types to leave; n 0: nothing does it. */
+struct detach_keys {
+	unsigned char v[16];
+	size_t n;
+};
+/* "ctrl-p,ctrl-q", which NULL and "" mean, too. -EINVAL. */
+int detach_keys_parse(const char *spec, struct detach_keys *ret, struct err *err);
+
 struct stream_options {
 	bool tty, in, out, err;
+	struct detach_keys keys;
+	/* it left by them; may be NULL. id is the container's or exec's */
+	void (*detached)(void *arg, const char *id);
+	void *arg;
+	char id[65];
 };
 
 struct stream {
@@ -33,6 +46,7 @@ struct stream {
 	struct bufferevent *client, *shim;
 	struct stream_options opt;
 	bool in_eof; /* the client sends no more */
+	size_t matched; /* of the keys to leave by; held back */
 	bool ending;
 	struct stream **holder; /* see stream_hold() */
 	bool over;

@@ -42,6 +42,17 @@ check "a client that breaks the rules" says "closed 1002" ws talk "stream=1&stdi
 check "no websocket" says "the request does not ask for a websocket" curl -s --unix-socket "$(node_sock n1)" http://d/containers/talk/attach/ws
 check "no container" refuses "404 Not Found" ws nope "stream=1" < /dev/null
 docker rm -f talk > /dev/null
+# Leaving a terminal by keys; what only looks like their beginning arrives.
+run -dit --name desk alpine cat > /dev/null
+check "left by ctrl-p ctrl-q" says "closed 1000" eval "printf 'a\\020b\\n\\020\\021c' | ws desk 'stream=1&stdin=1&stdout=1'"
+check "it runs on" is Running desk true
+check "what was typed arrived" wait_for 20 says 'a^Pb' docker logs desk
+check "left by other keys" says "closed 1000" eval "printf 'x\\001' | ws desk 'stream=1&stdin=1&stdout=1&detachKeys=ctrl-a'"
+check "keys that are none" refuses "Invalid detach keys (ctrl-1) provided" ws desk 'stream=1&detachKeys=ctrl-1' < /dev/null
+check "is told" says "container detach" docker events --since 5m --until 0s --filter container=desk
+check "kill waits for the end" equals "desk
+false" eval 'docker kill desk; docker inspect -f "{{.State.Running}}" desk'
+docker rm -f desk > /dev/null
 
 # -- what it sees
 check "environment" equals "x y" run --rm -e A=x -e B=y alpine sh -c 'echo $A $B'

@@ -73,6 +73,10 @@ check("list by label", lambda: [x.name for x in c.containers.list(filters={"labe
 check("exec", lambda: ctr.exec_run("echo x"), lambda r: (r.exit_code, r.output) == (0, b"x\n"))
 check("exec with both streams", lambda: ctr.exec_run(["sh", "-c", "echo o; echo e >&2"], demux=True).output,
       (b"o\n", b"e\n"))
+# by what the start asks for, not by the terminal
+check("exec at a terminal with heads", lambda: c.api.exec_start(
+    c.api.exec_create(ctr.id, ["sh", "-c", "echo o; echo e >&2"], tty=True)["Id"], demux=True),
+      (b"o\r\ne\r\n", None))
 check("environment", lambda: ctr.exec_run(["sh", "-c", "echo $X"]).output, b"y\n")
 check("stats", lambda: ctr.stats(stream=False)["pids_stats"]["current"], lambda n: n >= 1)
 check("top", lambda: len(ctr.top()["Processes"]), 1)

@@ -24,6 +24,8 @@ END
 echo hello > "$work/ctx/file"
 check "build two stages" says "Successfully tagged two:1" docker build -t two:1 --build-arg WORD=word "$work/ctx"
 check "the output is the classic builder's" says "Step 1/" docker build -t two:2 "$work/ctx"
+check "from the cache" says "Using cache" docker build "$work/ctx"
+check "labels are the Dockerfile's alone" equals 'map[tier:front]' docker inspect -f '{{.Config.Labels}}' two:1
 check "the configuration is the Dockerfile's" equals "[A=b] /d front" \
 	docker inspect -f '{{slice .Config.Env 1}} {{.Config.WorkingDir}} {{.Config.Labels.tier}}' two:1
 cat > "$work/q/Dockerfile" << 'END'
@@ -61,9 +63,13 @@ check "load what was saved" says "Loaded image: two:1" docker load -i "$work/two
 tar -C "$work/x" -xf "$work/two.tar" && tar -C "$work/x" -czf "$work/two.tgz" .
 check "load it compressed and with ./ in front" says "Loaded image: two:1" docker load -i "$work/two.tgz"
 head -c 100000 "$work/two.tar" > "$work/cut.tar"
+check "why is told in the stream" equals 200 curl -s -o /dev/null -w '%{http_code}' --unix-socket "$(node_sock n1)" -X POST --data-binary @"$work/cut.tar" http://d/images/load
 check "a truncated archive is refused" refuses "runcated" docker load -i "$work/cut.tar"
 check "a bad name is refused" refuses "invalid reference format" docker tag two:1 'Two::1'
 check "an image that is not here" refuses "No such image: none:latest" docker history none
+printf 'FROM alpine\nNONSENSE x\n' > "$work/bad/Dockerfile"
+printf 'FROM alpine\nRUN exit 3\n' > "$work/bad/Dockerfile"
+check "a command that fails" refuses "The command '/bin/sh -c exit 3' returned a non-zero code: 3" docker build "$work/bad"
 printf 'FROM alpine\nNONSENSE x\n' > "$work/bad/Dockerfile"
 check "an unknown instruction fails the build" refuses "NONSENSE" docker build "$work/bad"
 echo 'FROM alpine' > "$work/e/Dockerfile"

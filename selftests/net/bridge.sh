@@ -158,7 +158,8 @@ check "rm --link" docker rm --link linker/the-db
 check "the name is gone" refuses "o such" docker inspect linker/the-db
 check "the line, too" soon not says the-db "${linked[@]}" cat /etc/hosts
 check "the variables for the next exec" not says THE_DB_PORT "${linked[@]}" env
-check "live connect works" docker network connect back late
+check "live connect works" docker network connect --driver-opt a=b back late
+check "its options are shown" equals 'map[a:b]' docker inspect -f '{{.NetworkSettings.Networks.back.DriverOpts}}' late
 check "a flushed firewall is made whole" eval 'in_ns n1 nft flush ruleset && web more -p 8090:80 > /dev/null && soon fetch client "$ip:8090" && fetch client "$ip:8080"'
 agent_stop n1
 check "containers outlive a stop, too" seen_from 10.77.0.2 fetch client "$ip:8080"
