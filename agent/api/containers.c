@@ -31,6 +31,8 @@ static const char *const list_filters[] = {
 static const char *const statuses[] = {"created", "restarting", "running", "removing",
 				       "paused",  "exited",	"dead"};
 
+static const char *const healths[] = {"none", "starting", "healthy", "unhealthy"};
+
 struct query {
 	struct filters *f;
 	struct ctr *before, *since;
@@ -58,6 +60,14 @@ static int read_query(struct api_call *call, struct query *q, struct err *err)
 		if (!known)
 			rc = err_set(err, -EINVAL, "invalid filter 'status=%s'", v);
 		q->all = true;
+	}
+	for (size_t i = 0; !rc && (v = filters_value(q->f, "health", i)); i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(healths); k++)
+			known |= !strcmp(v, healths[k]);
+		if (!known)
+			rc = err_set(err, -EINVAL, "invalid filter 'health=%s'", v);
 	}
 	for (size_t i = 0; !rc && (v = filters_value(q->f, "exited", i)); i++) {
 		if (parse_i64(v, INT32_MIN, INT32_MAX, &n))

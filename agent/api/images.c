@@ -196,7 +196,7 @@ static void prune(struct api_call *call)
 	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
 	struct images *images = call->engine->images;
 	json_t *report = json_array();
-	int64_t before = images_layers_size(images);
+	int64_t before = images_layers_size(images), until = 0;
 	struct filters *f = NULL;
 	struct err err = ERR_INIT;
 	bool dangling = true;
@@ -206,13 +206,16 @@ static void prune(struct api_call *call)
 
 	if (!rc)
 		rc = filters_bool(f, "dangling", true, &dangling, &err);
+	if (!rc)
+		rc = filters_until(f, loop_wall_ns(), &until, &err);
 	while (!rc && (img = images_next(images, &pos))) {
+		json_t *labels = json_object_get(json_object_get(img->config, "config"), "Labels");
 		char id[72];
 
 		if (img->users || (dangling && json_array_size(img->refs)) ||
-		    !filters_match_labels(
-			    f, "label",
-			    json_object_get(json_object_get(img->config, "config"), "Labels")))
+		    (until && img->created_ns >= until) ||
+		    !filters_match_labels(f, "label", labels) ||
+		    !filters_exclude_labels(f, "label!", labels))
 			continue;
 		strcpy(id, img->id);
 		images_remove(images, id, true, report, NULL);

@@ -153,6 +153,8 @@ void ctr_idle(struct ctr *c);
 /* run.c: the way up, and taking up again what runs. */
 void ctr_run_start(struct ctr *c, struct ctr_op *op /* NULL: the restart policy's */);
 void ctr_run_restore(struct ctr *c);
+/* Why the runtime did not run cmd (may be NULL), in the words that dockerd's clients know. */
+void ctr_runtime_error(const char *intro, const char *cmd, const char *text, struct err *err);
 /* ended.c: the way down. code -1: unknown, look at the monitor's file. */
 void ctr_ended(struct ctr *c, int code);
 /* The undoing of what a start made, on a worker; then done on the loop. */

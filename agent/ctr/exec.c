@@ -310,16 +310,9 @@ static void on_answer(pid_t pid, const char *why, void *arg)
 	const char *cmd = json_string_value(json_array_get(json_object_get(e->body, "Cmd"), 0));
 
 	if (!pid) {
-		static const char intro[] =
-			"OCI runtime exec failed: exec failed: unable to start container process: ";
-
-		if (strstr(why, "executable file") || strstr(why, "No such file"))
-			err_set(&err, -EINVAL, "%sexec: \"%s\": executable file not found in $PATH",
-				intro, cmd);
-		else if (strstr(why, "ermission denied"))
-			err_set(&err, -EINVAL, "%sexec: \"%s\": permission denied", intro, cmd);
-		else
-			err_set(&err, -EINVAL, "%s%s", intro, why);
+		ctr_runtime_error("OCI runtime exec failed: exec failed: unable to start "
+				  "container process: ",
+				  cmd, why, &err);
 		start_failed(e, &err);
 		return;
 	}

@@ -237,13 +237,9 @@ static void fail(struct ctr *c, struct ctr_op *op, const struct err *err)
 	ctr_clean(c, failed_cleaned);
 }
 
-/* The runtime's words as dockerd's clients know them. */
-static void translate(const struct ctr *c, const char *text, struct err *err)
+void ctr_runtime_error(const char *intro, const char *cmd, const char *text, struct err *err)
 {
-	const char *cmd = json_string_value(json_array_get(c->path_args, 0)), *why = NULL;
-	static const char intro[] = "failed to create task for container: failed to create shim "
-				    "task: OCI runtime create "
-				    "failed: ";
+	const char *why = NULL;
 
 	if (str_empty(cmd) || (strstr(text, "executable file") && strstr(text, "not found")))
 		why = "executable file not found in $PATH";
@@ -258,6 +254,9 @@ static void translate(const struct ctr *c, const char *text, struct err *err)
 	else
 		err_set(err, -EIO, "%s%s: unknown", intro, text);
 }
+
+static const char create_failed[] = "failed to create task for container: failed to create shim "
+				    "task: OCI runtime create failed: ";
 
 static void running(struct ctr *c, struct ctr_op *op, pid_t pid)
 {
@@ -315,7 +314,8 @@ static void on_answer(pid_t pid, const char *why, void *arg)
 		running(c, op, pid);
 		return;
 	}
-	translate(c, why, &err);
+	ctr_runtime_error(create_failed, json_string_value(json_array_get(c->path_args, 0)), why,
+			  &err);
 	shim_close(steal_ptr(c->shim));
 	fail(c, op, &err);
 }

@@ -84,6 +84,10 @@ check "images are there after a restart" says two docker images
 agent_stop n1 KILL
 agent_start n1
 check "and after kill -9" says two docker images
+docker image prune -af --filter until=24h > /dev/null
+check "a prune spares what is young" says parent docker images
+docker image prune -af --filter 'label!=tier=front' > /dev/null
+check "and what has a label" equals two docker images --format '{{.Repository}}'
 agent_stop n1
 check "nothing is left behind" node_leftovers n1
 finish

@@ -47,6 +47,7 @@ check_running() {
 	check "exec with user, environment and folder" equals "65534 y /etc" docker exec -u nobody -e X=y -w /etc box sh -c 'echo $(id -u) $X $(pwd)'
 	exec_in() { echo word | docker exec -i box cat; }
 	check "exec with input" equals word exec_in
+	check "exec in a folder that is not there" refuses "chdir" docker exec -w /nope box true
 	check "exec of what is not there" exits 127 docker exec box nosuchprogram
 	check "exec detached" docker exec -d box touch /tmp/made
 	made() { docker exec box test -e /tmp/made; }

@@ -113,6 +113,8 @@ table "containers" << 'END'
 400||POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"floppy","Target":"/x"}]}}
 400|invalid filter 'x'|GET|/containers/json?filters={"x":["y"]}
 400|invalid filter|GET|/containers/json?filters=x
+400|invalid filter 'health=x'|GET|/containers/json?filters={"health":["x"]}
+400|invalid time 'x'|POST|/images/prune?filters={"until":["x"]}
 400|invalid filter 'status=dancing'|GET|/containers/json?filters={"status":["dancing"]}
 400|limit|GET|/containers/json?limit=many
 404|No such container: nope|GET|/containers/json?filters={"before":["nope"]}
