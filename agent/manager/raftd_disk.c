@@ -161,13 +161,15 @@ void raftd_disk_persist(struct raftd *r, const struct raft_update *u)
 
 /*
  * A leader whose disk is full, or takes for ever, applies nothing more and so answers nobody, though
- * the others could go on: it hands the leadership to one of them.
+ * the others could go on: it hands the leadership to one of them. That they can is seen by what they
+ * have committed meanwhile; where all disks are as slow nobody would be quicker.
  */
 void raftd_disk_tick(struct raftd *r)
 {
 	struct err err = ERR_INIT;
 
-	if (!r->persisting || !r->told_leader || ++r->stuck_ticks < DISK_STUCK_TICKS)
+	if (!r->persisting || !r->told_leader || raft_commit(r->raft) == r->applied ||
+	    ++r->stuck_ticks < DISK_STUCK_TICKS)
 		return;
 	r->stuck_ticks = 0;
 	if (!raftd_transfer(r, 0, &err))
