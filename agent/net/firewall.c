@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/buf.h"
+#include "swarm/esp.h"
 
 struct bridge {
 	char name[16], subnet[24];
@@ -20,6 +21,7 @@ struct firewall {
 	size_t n_bridges;
 	struct fw_port *ports;
 	size_t n_ports;
+	bool esp_only;
 };
 
 /*
@@ -153,6 +155,20 @@ static void say_port(struct buf *b, const char *verb, const struct fw_port *p)
 	buf_str(b, " }\n");
 }
 
+/* Within the output hook the route is known with its IPsec, if it has any. */
+static void say_esp_only(struct buf *b, bool on)
+{
+	buf_str(b, "add chain ip swarm encrypted { type filter hook output priority mangle; }\n"
+		   "flush chain ip swarm encrypted\n");
+	if (on)
+		buf_printf(b,
+			   "add rule ip swarm encrypted meta mark %#x meta l4proto udp "
+			   "rt ipsec missing drop\n",
+			   SW_ESP_MARK);
+	else
+		buf_str(b, "delete chain ip swarm encrypted\n");
+}
+
 int firewall_sync(struct firewall *fw, struct err *err)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
@@ -163,6 +179,8 @@ int firewall_sync(struct firewall *fw, struct err *err)
 		say_bridge(&b, "add", &fw->bridges[i]);
 	for (size_t i = 0; i < fw->n_ports; i++)
 		say_port(&b, "add", &fw->ports[i]);
+	if (fw->esp_only)
+		say_esp_only(&b, true);
 	return run(fw, b.data, err);
 }
 
@@ -172,6 +190,17 @@ static int apply(struct firewall *fw, const struct buf *b, struct err *err)
 	if (!fw->live || !b->len)
 		return 0;
 	return run(fw, b->data, NULL) ? firewall_sync(fw, err) : 0;
+}
+
+int firewall_esp_only(struct firewall *fw, bool on, struct err *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	if (fw->esp_only == on)
+		return 0;
+	fw->esp_only = on;
+	say_esp_only(&text, on);
+	return apply(fw, &text, err);
 }
 
 static struct bridge *find_bridge(struct firewall *fw, const char *name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The nftables table "ip swarm": masquerade, isolation between bridges, published ports. Nobody
- * else's table is looked at or touched.
+ * The nftables table "ip swarm": masquerade, isolation between bridges, published ports, and that
+ * encrypted networks stay so. Nobody else's table is looked at or touched.
  *
  * The caller states bridges and ports; the state is kept here and in the kernel. Until
  * firewall_sync() has been called once, nothing goes to the kernel, so that the rules of a former
@@ -24,6 +24,12 @@ void firewall_close(struct firewall *fw);
 void firewall_destroy(struct firewall *fw);
 /* Make the kernel's table what has been stated, whatever it was. */
 int firewall_sync(struct firewall *fw, struct err *err);
+
+/*
+ * What encrypted networks send (by its mark, swarm/esp.h) leaves only inside ESP, also when somebody has
+ * flushed IPsec's policies.
+ */
+int firewall_esp_only(struct firewall *fw, bool on, struct err *err);
 
 struct fw_bridge {
 	const char *name;

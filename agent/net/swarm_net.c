@@ -37,6 +37,7 @@ static int network_to_dp(struct network *n, struct err *err)
 		return 0;
 	/* what must not leave in the clear cannot, before anything can leave */
 	rc = n->encrypted ? ipsec_begin(n->nets->ipsec, &why) : 0;
+	rc = rc || !n->encrypted ? rc : firewall_esp_only(n->nets->fw, true, &why);
 	if (rc)
 		return err_set(err, rc, "the encrypted network %s cannot be used on this node: %s",
 			       n->name, why.msg);
@@ -243,7 +244,7 @@ void swarm_net_down(struct network *n)
 		dp_network_del(n->nets->opt.dp, n->swarm->vni, NULL);
 	if (n->encrypted && !any_encrypted(n->nets, n)) {
 		records_vteps_plain(n->nets);
-		if (ipsec_end(n->nets->ipsec, &err))
+		if (ipsec_end(n->nets->ipsec, &err) || firewall_esp_only(n->nets->fw, false, &err))
 			log_warn("%s", err.msg);
 	}
 }

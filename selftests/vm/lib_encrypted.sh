@@ -52,6 +52,17 @@ answers() { [ "$(fetch n1 s-secret "http://$(address s-secret secret n2)/")" = n
 check "its task answers" wait_for 10 answers
 check "encrypted as before" only_esp n2 n2 fetch n1 s-secret "http://$(address s-secret secret n2)/"
 
+# Somebody flushes IPsec.
+flushed() {
+	local before
+	before=$(dropped)
+	in_ns n1 ip xfrm policy deleteall
+	! on n1 s-secret ping -c 3 -W "$SLOW" "$(address s-secret secret n2)" || return
+	echo "dropped in the clear at n2: $before, then $(dropped)"
+	[ "$(dropped)" = "$before" ]
+}
+check "without policies nothing leaves, in the clear or not" flushed
+
 keys() { in_ns n1 ip xfrm state | awk '/aead/ {print substr($3, 3, 32)}' | sort -u; }
 told() {
 	local k
