@@ -170,12 +170,10 @@ static void on_client_event(struct bufferevent *bev, short what, void *arg)
 }
 
 /* All of the log is written: go on with the live streams, or end when all is sent. */
-static void end_attach_logs(void *arg)
+static void go_on(struct tail *t)
 {
-	struct tail *t = arg;
 	struct ctr *c = t->stream ? ctr_find(t->call->engine->ctrs, t->id, NULL) : NULL;
 
-	logs_close(t->reader);
 	if (c) {
 		ctr_attach(c, t->client, &t->opt);
 	} else if (!evbuffer_get_length(bufferevent_get_output(t->client))) {
@@ -186,6 +184,14 @@ static void end_attach_logs(void *arg)
 	}
 	api_call_free(t->call);
 	free(t);
+}
+
+static void end_attach_logs(void *arg)
+{
+	struct tail *t = arg;
+
+	logs_close(t->reader);
+	go_on(t);
 }
 
 static void attach_to(struct api_call *call, bool websocket)
@@ -246,12 +252,12 @@ static void attach_to(struct api_call *call, bool websocket)
 	if (t->client && logs_first && (q.out || q.err) &&
 	    !logs_open(c, &q, &sink, &t->reader, NULL))
 		return;
-	if (t->client && t->stream)
-		ctr_attach(c, t->client, &t->opt);
-	else if (t->client)
-		bufferevent_free(t->client);
-	api_call_free(call);
-	free(t);
+	if (t->client) {
+		go_on(t);
+	} else {
+		api_call_free(call);
+		free(t);
+	}
 }
 
 static void attach(struct api_call *call)

@@ -83,6 +83,7 @@ A /tmp/made" docker diff crate
 	check "stop asks first" equals crate docker stop crate
 	check "its own exit code" equals 5 state ExitCode crate
 	check "its last word" equals term docker logs --tail 1 crate
+	check "an attach to no stream is answered" equals 200 curl -s -o /dev/null -w '%{http_code}' -X POST --unix-socket "$(node_sock n1)" "http://d/containers/crate/attach?stdout=1"
 	check "start again" equals crate docker start crate
 	ready() { [ "$(docker logs --tail 1 crate)" = ready ]; }
 	wait_for 60 ready
