@@ -102,7 +102,7 @@ int exec_create(struct ctr *c, json_t *body, struct exec **ret, struct err *err)
 	if (!all_strings(cmd) ||
 	    (env && !json_is_null(env) && (!json_is_array(env) || !all_strings(env))))
 		return err_set(err, -EINVAL, "invalid exec: Cmd and Env must be lists of strings");
-	if (detach_keys_parse(js(body, "DetachKeys"), &keys, err))
+	if (detach_keys_parse(json_string_value(json_member(body, "DetachKeys")), &keys, err))
 		return -EINVAL;
 	drop_old(c->ctrs);
 	e = xcalloc(1, sizeof(*e));

@@ -77,6 +77,16 @@ check("exec with both streams", lambda: ctr.exec_run(["sh", "-c", "echo o; echo 
 check("exec at a terminal with heads", lambda: c.api.exec_start(
     c.api.exec_create(ctr.id, ["sh", "-c", "echo o; echo e >&2"], tty=True)["Id"], demux=True),
       (b"o\r\ne\r\n", None))
+def refused(f):
+    try:
+        return f()
+    except docker.errors.APIError as e:
+        return e.explanation
+
+
+# docker-py writes "detachKeys"
+check("exec with keys that are none", refused(lambda: c.api.exec_create(ctr.id, "x", detach_keys="ctrl-1")),
+      "Invalid detach keys (ctrl-1) provided")
 check("environment", lambda: ctr.exec_run(["sh", "-c", "echo $X"]).output, b"y\n")
 check("stats", lambda: ctr.stats(stream=False)["pids_stats"]["current"], lambda n: n >= 1)
 check("top", lambda: len(ctr.top()["Processes"]), 1)
