@@ -24,6 +24,7 @@ const struct rhashtable_params sw_peer_params = {
 };
 
 static unsigned int net_id;
+static struct lock_class_key tables_lock;
 
 #define SW_SEQ_UNUSED 1 /* sw_net.seq of a namespace in which nothing was ever set */
 
@@ -115,8 +116,9 @@ static int __net_init sw_net_init(struct net *net)
 	xa_init(&sn->networks);
 	xa_init(&sn->links);
 	xa_init(&sn->ports);
-	/* tables are taken out by RCU's callbacks */
+	/* tables are taken out by RCU's callbacks; lockdep knows all that are made here by one class */
 	xa_init_flags(&sn->tables, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	lockdep_set_class(&sn->tables.xa_lock, &tables_lock);
 	xa_init_flags(&sn->endpoint_ids, XA_FLAGS_ALLOC);
 	xa_init_flags(&sn->peer_ids, XA_FLAGS_ALLOC);
 	sn->counts = alloc_percpu(struct sw_counts);
