@@ -47,28 +47,45 @@ INLINE __u32 buf_gso_size(const struct sk_buff *skb)
 }
 
 /*
- * What is not paged is read without a call. Ethernet headers lie so that what is behind them is
- * aligned to words, or the CPU does not care.
+ * Where size bytes of the packet can be read and written without a call, or NULL: they are paged.
+ * What is behind an Ethernet header is aligned to words, or the CPU does not care. The verifier
+ * wants the fields read by their offsets, hence the asm.
  */
+INLINE __u8 *buf_at(const struct sk_buff *skb, __u32 off, __u32 size)
+{
+	__u8 *data;
+
+	asm volatile("" : "+r"(skb));
+	data = (__u8 *)(long)skb->data;
+	if (off > 255 || data + off + size > (__u8 *)(long)skb->data_end)
+		return NULL;
+	return data + off;
+}
+
 INLINE int buf_load(const struct sk_buff *skb, __u32 off, void *to, __u32 size)
 {
-	const __u8 *data, *end;
+	const __u8 *at = buf_at(skb, off, size);
 
-	asm volatile("" : "+r"(skb)); /* the verifier wants its fields read by their offsets */
-	data = (const __u8 *)(long)skb->data;
-	end = (const __u8 *)(long)skb->data_end;
-	if (off > 255 || data + off + size > end)
+	if (!at)
 		return bpf_skb_load_bytes(skb, off, to, size);
 	if (off % 4 == ETH_HLEN % 4)
-		__builtin_memcpy(to, __builtin_assume_aligned(data + off, 4), size);
+		__builtin_memcpy(to, __builtin_assume_aligned(at, 4), size);
 	else
-		__builtin_memcpy(to, __builtin_assume_aligned(data + off, 2), size);
+		__builtin_memcpy(to, __builtin_assume_aligned(at, 2), size);
 	return 0;
 }
 
 INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 size)
 {
-	return bpf_skb_store_bytes(skb, off, from, size, 0);
+	__u8 *at = buf_at(skb, off, size);
+
+	if (!at)
+		return bpf_skb_store_bytes(skb, off, from, size, 0);
+	if (off % 4 == ETH_HLEN % 4)
+		__builtin_memcpy(__builtin_assume_aligned(at, 4), from, size);
+	else
+		__builtin_memcpy(__builtin_assume_aligned(at, 2), from, size);
+	return 0;
 }
 
 INLINE int was_decrypted(struct sk_buff *skb)
@@ -318,7 +335,7 @@ INLINE int send_route(struct sk_buff *skb, const struct route *r)
 		return bpf_redirect_neigh(r->fib.ifindex, &nh, sizeof(nh), 0);
 	__builtin_memcpy(mac, r->fib.dmac, 6);
 	__builtin_memcpy(mac + 6, r->fib.smac, 6);
-	if (bpf_skb_store_bytes(skb, 0, mac, 12, 0))
+	if (buf_store(skb, 0, mac, 12))
 		return TC_ACT_SHOT;
 	return bpf_redirect(r->fib.ifindex, 0);
 }
