@@ -146,6 +146,12 @@ $B/selftests/datapath/talk: selftests/datapath/talk.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -static -o $@ $<
 
+# Needs a kernel with ESP, as that of scripts/vm.
+$B/selftests/net/ipsec: selftests/net/ipsec.c $(LIB) | build/harness/kselftest_harness.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wno-unused-parameter -Wno-missing-prototypes \
+		-Wno-sign-compare -o $@ $< $(LIB) $(PKG_LIBS)
+
 # Tests of the module speak its netlink interface by hand.
 $B/selftests/kmod/%: selftests/kmod/%.c selftests/kmod/nl.h | build/harness/kselftest_harness.h
 	@mkdir -p $(@D)

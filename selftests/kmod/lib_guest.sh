@@ -55,6 +55,7 @@ part_netlink() {
 	bash selftests/kmod/netlink.sh
 	if has_btf; then bash selftests/kmod/backends.sh; else skip "back ends change" CONFIG_DEBUG_INFO_BTF; fi
 }
+part_ipsec() { "$IPSEC"; }
 part_stress() { bash selftests/kmod/stress.sh; }
 part_fuzz() { bash selftests/kmod/fuzz.sh "$FUZZ_S"; }
 part_unload() {

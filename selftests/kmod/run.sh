@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The module, in one virtual machine with Debian's kernel: loaded with its self-tests, the
-# conformance body on it and on BPF with the same results, netlink, stress and fuzz, unloaded, and
+# conformance body on it and on BPF with the same results, netlink, IPsec, stress, fuzz, unloaded, and
 # nothing in the kernel's log. For scripts/check --vm.
 #   FUZZ_S=20   seconds of fuzzing
-#   PARTS="…"   only these of: load body_kmod body_bpf netlink stress fuzz unload debug
+#   PARTS="…"   only these of: load body_kmod body_bpf netlink ipsec stress fuzz unload debug
 #   LIMIT_S=600   how long it may take
 #   VM_KERNEL=build/debug-kernel   of scripts/debug-kernel: one that looks for leaks and more
 set -u
@@ -22,7 +22,7 @@ kernel=$(scripts/vm -k) || { echo "not ok 1 - a kernel to boot"; exit 1; }
 case ${VM_KERNEL:-} in */*) headers=$(cd "$VM_KERNEL" && pwd) ;; *) headers=/lib/modules/$kernel/build ;; esac
 dp=build/selftests/datapath
 { make -s kmod KDIR="$headers" && make -s kmod KDIR="$headers" DEBUG=1 B=build/debug &&
-	make -s $dp/dpctl $dp/talk build/selftests/kmod/netlink build/selftests/kmod/netlink_fuzz; } > "$out/build" 2>&1
+	make -s $dp/dpctl $dp/talk build/selftests/kmod/netlink build/selftests/kmod/netlink_fuzz build/selftests/net/ipsec; } > "$out/build" 2>&1
 rc=$?
 [ $rc = 0 ] && result ok "the module is built for $kernel" || {
 	sed 's/^/# /' "$out/build"
@@ -34,8 +34,8 @@ rc=$?
 # What the guest says as it goes is shown when it goes wrong only.
 scripts/vm -t "${LIMIT_S:-600}" -o "$out" env SLOW="${SLOW:-4}" FUZZ_S="${FUZZ_S:-20}" \
 	DPCTL="$PWD/$dp/dpctl" TALK="$PWD/$dp/talk" KO="$PWD/build/kmod/swarm.ko" \
-	KO_DEBUG="$PWD/build/debug/kmod/swarm.ko" \
-	bash selftests/kmod/lib_guest.sh ${PARTS:-load body_kmod body_bpf netlink stress fuzz unload ${VM_KERNEL:+debug}} > "$out/said" 2>&1
+	KO_DEBUG="$PWD/build/debug/kmod/swarm.ko" IPSEC="$PWD/build/selftests/net/ipsec" \
+	bash selftests/kmod/lib_guest.sh ${PARTS:-load body_kmod body_bpf netlink ipsec stress fuzz unload ${VM_KERNEL:+debug}} > "$out/said" 2>&1
 rc=$?
 
 # The results of a part, its name in front.
