@@ -148,7 +148,6 @@ static int run_pull(struct image_job *job)
 		rc = import_dir(job->root, dir, &job->found, &job->n_found, &job->err);
 	if (!rc) {
 		struct imported *im = &job->found[0];
-
 		_cleanup_free_ char *manifest = xasprintf("%s/manifest.json", dir);
 
 		/* the registry's is of a list where there is one for several platforms */

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "disk/file.h"
+
 enum {
 	REDIRECTS_MAX = 10, /* as Go's client */
 	CONNECT_S = 30,
@@ -19,7 +21,7 @@ struct transfer {
 	CURL *curl;
 	int64_t told;
 	bool too_large;
-	int write_errno;
+	int write_rc;
 };
 
 static size_t keep(struct transfer *t, const char *p, size_t n)
@@ -47,18 +49,8 @@ static size_t on_data(char *p, size_t one, size_t n, void *arg)
 		buf_add(&t->f->body, p, min(n, ERROR_BODY_MAX - t->f->body.len));
 		return n;
 	}
-	for (size_t done = 0; done < n;) {
-		ssize_t w = write(t->f->fd, p + done, n - done);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0) {
-			t->write_errno = errno;
-			return 0;
-		}
-		done += w;
-	}
-	return n;
+	t->write_rc = file_write_all(t->f->fd, p, n);
+	return t->write_rc ? 0 : n;
 }
 
 static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t out_total,
@@ -93,8 +85,8 @@ static int failure(const struct transfer *t, CURLcode code, const char *why, str
 	if (t->too_large)
 		return err_set(err, -EFBIG, "the reply of %s is longer than %zu bytes", url,
 			       t->f->max);
-	if (t->write_errno)
-		return err_errno(err, -t->write_errno, "cannot store what %s sends", url);
+	if (t->write_rc)
+		return err_errno(err, t->write_rc, "cannot store what %s sends", url);
 	return err_set(err,
 		       code == CURLE_COULDNT_RESOLVE_HOST				   ? -ENOENT
 		       : code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? -EINVAL
