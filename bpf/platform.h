@@ -88,14 +88,6 @@ INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 siz
 	return 0;
 }
 
-INLINE int was_decrypted(struct sk_buff *skb)
-{
-	if (skb->mark != SW_ESP_MARK)
-		return 0;
-	skb->mark = 0;
-	return 1;
-}
-
 INLINE void buf_for_host(struct sk_buff *skb)
 {
 	bpf_skb_change_type(skb, PACKET_HOST);

@@ -145,6 +145,15 @@ INLINE struct verdict from_container(struct sk_buff *skb, struct pkt *p,
 	return DROP(NO_ENDPOINT);
 }
 
+/* Was the packet decrypted here? The mark that says so is taken off, and asking again gives 0. */
+INLINE int was_decrypted(struct sk_buff *skb)
+{
+	if (skb->mark != SW_ESP_MARK)
+		return 0;
+	skb->mark = 0;
+	return 1;
+}
+
 /*
  * A frame that another node has sent, its outer headers gone; via is that node. In an ingress
  * network the frame's destination names who it is for.

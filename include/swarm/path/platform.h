@@ -35,8 +35,6 @@ INLINE __u32 buf_gso_size(const struct sk_buff *skb);
 INLINE int buf_load(const struct sk_buff *skb, __u32 off, void *to, __u32 size);
 /* Copy size bytes into the packet. No checksum is changed. */
 INLINE int buf_store(struct sk_buff *skb, __u32 off, const void *from, __u32 size);
-/* Was the packet decrypted here? The mark that says so is taken off, and asking again gives 0. */
-INLINE int was_decrypted(struct sk_buff *skb);
 /* The packet is for this host, whatever the frame's destination was. */
 INLINE void buf_for_host(struct sk_buff *skb);
 
