@@ -30,19 +30,6 @@ check() { # DESCRIPTION COMMAND…
 	printf '%s\n' "$out" | grep . | tail -30 | sed '/^#/!s/^/# /'
 }
 
-# What the kernel has that it cannot give back, in kB, when it stays the same for a second.
-memory() {
-	local last='' now i
-	for ((i = 0; i < 30; i++)); do
-		echo 3 > /proc/sys/vm/drop_caches
-		now=$(awk '/^SUnreclaim|^Percpu|^VmallocUsed/ {s += $2} END {print s}' /proc/meminfo)
-		[ "$now" != "$last" ] || break
-		last=$now
-		sleep 1
-	done
-	echo "$now"
-}
-
 # Since the mark that is set below.
 quiet() { ! dmesg | sed "1,/$mark/d" | complaints; }
 
@@ -54,7 +41,7 @@ unload() {
 
 no_growth() { # KB BEFORE
 	local now
-	now=$(memory)
+	now=$(kernel_memory_kb)
 	echo "unreclaimable memory: $2 kB before, $now kB after; at most $1 kB more"
 	[ $((now - $2)) -le "$1" ]
 }
@@ -63,7 +50,7 @@ mark="fuzz.sh $$ begins"
 echo "$mark" > /dev/kmsg
 check "some messages, to fill the caches" fuzz 3
 check "the module unloads" unload
-before=$(memory)
+before=$(kernel_memory_kb)
 insmod "$ko" || exit 1
 check "random messages for $seconds s" fuzz "$seconds"
 check "the module unloads again" unload

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The module, in one virtual machine with Debian's kernel: loaded with its self-tests, the
 # conformance body on it and on BPF with the same results, netlink, IPsec, stress, fuzz, unloaded, and
-# nothing in the kernel's log. For scripts/check --vm.
+# nothing in the kernel's log.
 #   FUZZ_S=20   seconds of fuzzing
 #   PARTS="…"   only these of: load body_kmod body_bpf netlink ipsec stress fuzz unload debug
 #   LIMIT_S=600   how long it may take

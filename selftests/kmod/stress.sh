@@ -90,7 +90,6 @@ floods() {
 }
 floods_end() { wait "${flooding[@]}"; }
 
-
 # Objects beside those of the traffic, and the service of the traffic with other weights.
 changes() {
 	local i
@@ -153,7 +152,7 @@ part_namespaces() {
 		host_new n3 10.77.0.13 && mkdir -p "$LAB/n3" || break
 		config n1 | sed "s/h-a$/10.77.0.11/; s/h-w1$/10.77.0.11/; /^container/d" | dp n3 || break
 		in_ns client $UDP flood 1 10.77.0.13:5353 > /dev/null & flooding=($!)
-		sleep 0.3 # so that it is in the middle of it
+		wait_for 10 _has_received n3 100 || break # so that it is in the middle of it
 		kill "$(lab_pid n3)"
 		wait_for 10 _link_is_gone to-n3 || break
 		rm "$LAB/ns/n3"
@@ -164,6 +163,7 @@ part_namespaces() {
 	check "traffic of the others flows" wait_for 30 all_answers
 	check "the log has nothing of it" log_is_clean
 }
+_has_received() { [ "$(in_ns "$1" cat /proc/net/dev | awk '$1 == "eth0:" {print $3}')" -ge "$2" ]; } # NODE PACKETS
 _link_is_gone() { ! in_ns switch ip link show "$1"; }
 
 part_reload() {
@@ -179,7 +179,6 @@ part_reload() {
 	check "the log has nothing of it" log_is_clean
 }
 
-kernel_memory_kb() { awk '/^(Slab|Percpu|VmallocUsed|KernelStack):/ {n += $2} END {print n}' /proc/meminfo; }
 # usage: many VNI
 many() {
 	local i
@@ -187,20 +186,16 @@ many() {
 	for ((i = 256; i < 4256; i++)); do echo "endpoint $1 10.200.$((i / 256)).$((i % 256)) 10.77.0.12"; done
 	for ((i = 0; i < 100; i++)); do echo "vip $1 10.201.0.$i 10.200.1.1 10.200.1.$((2 + i))"; done
 }
-settle() { sleep 1; sync; echo 3 > /proc/sys/vm/drop_caches; }
 part_memory() {
 	local before with after
 	ns_new n4 && mkdir -p "$LAB/n4" || return
 	many 6000 > "$LAB/many"
 	dp n4 < "$LAB/many" && dp n4 destroy # what is allocated once
-	settle
 	before=$(kernel_memory_kb)
 	dp n4 < "$LAB/many"
-	settle
 	with=$(kernel_memory_kb)
 	for _ in 1 2 3; do dp n4 destroy && dp n4 < "$LAB/many" || return; done
 	dp n4 destroy
-	settle
 	after=$(kernel_memory_kb)
 	check "4000 endpoints and 100 VIPs take at most 8 MB ($((with - before)) kB)" \
 		[ $((with - before)) -lt 8192 ]
@@ -209,14 +204,13 @@ part_memory() {
 }
 
 part_bounds() {
-	local i
 	check "another network than the 4096th is refused with the cure" refuses "delete unused ones" full_networks
 	check "published ports are bounded by the settings" refuses "raise ports-max" full_ports
 	check "backends are bounded" refuses "at most 1024 backends" full_backends
 	dp n4 destroy
 	check "the log has nothing of it" log_is_clean
 }
-full_networks() { for ((i = 1; i <= 4097; i++)); do echo "network $i - 10.9.0.1 - 1450"; done | dp n4; }
+full_networks() { local i; for ((i = 1; i <= 4097; i++)); do echo "network $i - 10.9.0.1 - 1450"; done | dp n4; }
 full_ports() {
 	{
 		echo "network 1 ingress 10.9.0.1 - 1450"
