@@ -157,16 +157,19 @@ static void on_attach_record(const struct log_record *rec, void *arg)
 	bufferevent_write(t->client, out.data, out.len);
 }
 
-static void close_client(struct bufferevent *bev, void *arg)
+/* libevent may call this for what was sent before, with our own still in the buffer. */
+static void on_client_sent(struct bufferevent *bev, void *arg)
 {
 	(void)arg;
-	bufferevent_free(bev);
+	if (!evbuffer_get_length(bufferevent_get_output(bev)))
+		bufferevent_free(bev);
 }
 
 static void on_client_event(struct bufferevent *bev, short what, void *arg)
 {
 	(void)what;
-	close_client(bev, arg);
+	(void)arg;
+	bufferevent_free(bev);
 }
 
 /* All of the log is written: go on with the live streams, or end when all is sent. */
@@ -179,7 +182,7 @@ static void go_on(struct tail *t)
 	} else if (!evbuffer_get_length(bufferevent_get_output(t->client))) {
 		bufferevent_free(t->client);
 	} else {
-		bufferevent_setcb(t->client, NULL, close_client, on_client_event, NULL);
+		bufferevent_setcb(t->client, NULL, on_client_sent, on_client_event, NULL);
 		bufferevent_enable(t->client, EV_WRITE);
 	}
 	api_call_free(t->call);

@@ -190,8 +190,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 {
 	struct serve *v = arg;
 
-	(void)bev;
-	if (v->last)
+	if (v->last && !evbuffer_get_length(bufferevent_get_output(bev)))
 		serve_free(v);
 }
 

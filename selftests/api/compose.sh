@@ -70,7 +70,7 @@ check "with the new image" equals bye compose exec -T web cat /www/index.html
 check "and the new label" equals other docker inspect -f '{{.Config.Labels.tier}}' shop_web_1
 check "the volume is kept" equals first compose exec -T db cat /data/kept
 check "stop" compose stop
-check "events of the project are told" says "container die" docker events --since 10m --until 0s --filter label=com.docker.compose.project=shop
+check "events of the project are told" says "container die" docker events --since 10m --until "$(date +%s.%N)" --filter label=com.docker.compose.project=shop
 check "down" compose down
 check "networks are gone" equals "bridge host none" eval 'docker network ls --format "{{.Name}}" | sort | xargs'
 check "volumes are not" equals shop_data docker volume ls -q
