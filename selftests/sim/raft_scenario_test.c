@@ -98,24 +98,6 @@ static bool options(struct scenario *s, char **arg, int n)
 	return true;
 }
 
-static bool all_applied(struct world *w)
-{
-	struct host *l = world_leader(w);
-	const struct raft_conf *conf;
-
-	if (!l || l->state.applied < w->n_committed)
-		return false;
-	conf = raft_conf(l->raft);
-	for (size_t i = 0; i < conf->n; i++) {
-		struct host *h = &w->hosts[conf->voters[i]];
-
-		if (!h->raft || h->state.applied != l->state.applied ||
-		    h->state.hash != l->state.hash)
-			return false;
-	}
-	return true;
-}
-
 static bool expect_members(struct scenario *s, struct host *h, char **arg, int n)
 {
 	const struct raft_conf *conf = raft_conf(h->raft);
@@ -147,7 +129,7 @@ static bool expect(struct scenario *s, char **arg, int n)
 	if (streq(what, "no-leader"))
 		return !world_leader(&s->w) || fail(s, "there is a leader");
 	if (streq(what, "applied-all"))
-		return all_applied(&s->w) || fail(s, "the members have not applied the same");
+		return world_converged(&s->w) || fail(s, "the members have not applied the same");
 	if (streq(what, "committed>="))
 		return s->w.n_committed >= (uint64_t)atoi(n > 2 ? arg[2] : "0") ||
 		       fail(s, "less is committed");

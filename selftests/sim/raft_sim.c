@@ -136,24 +136,6 @@ static void fault(struct world *w)
 }
 
 /* The members by the newest leader are equal, and a client is served. */
-static bool converged(struct world *w)
-{
-	struct host *l = world_leader(w);
-	const struct raft_conf *conf;
-
-	if (!l || l->state.applied < w->n_committed)
-		return false;
-	conf = raft_conf(l->raft);
-	for (size_t i = 0; i < conf->n; i++) {
-		struct host *h = &w->hosts[conf->voters[i]];
-
-		if (!h->raft || h->state.applied != l->state.applied ||
-		    h->state.hash != l->state.hash)
-			return false;
-	}
-	return true;
-}
-
 static void heal(struct world *w)
 {
 	uint64_t done, end = w->now_us + HEAL_US;
@@ -175,7 +157,7 @@ static void heal(struct world *w)
 	}
 	for (size_t i = 0; i < CLIENTS; i++)
 		w->clients[i].kind = OP_NONE;
-	while (!converged(w)) {
+	while (!world_converged(w)) {
 		world_run(w, 50000);
 		if (w->now_us > end)
 			world_fail(w, "the members do not agree after everything has healed");

@@ -483,6 +483,24 @@ struct host *world_leader(struct world *w)
 	return best;
 }
 
+bool world_converged(struct world *w)
+{
+	struct host *l = world_leader(w);
+	const struct raft_conf *conf;
+
+	if (!l || l->state.applied < w->n_committed)
+		return false;
+	conf = raft_conf(l->raft);
+	for (size_t i = 0; i < conf->n; i++) {
+		struct host *h = &w->hosts[conf->voters[i]];
+
+		if (!h->raft || h->state.applied != l->state.applied ||
+		    h->state.hash != l->state.hash)
+			return false;
+	}
+	return true;
+}
+
 /* --- clients --- */
 
 int client_write(struct world *w, struct client *c, struct host *h)

@@ -130,6 +130,8 @@ void world_partition(struct world *w, uint64_t side);
 void world_heal(struct world *w);
 /* NULL: none, or several of different terms and the newest one is down. */
 struct host *world_leader(struct world *w);
+/* There is a leader, and every voter has applied all that was committed, with the same result. */
+bool world_converged(struct world *w);
 int client_write(struct world *w, struct client *c, struct host *h);
 int client_read(struct world *w, struct client *c, struct host *h);
 
