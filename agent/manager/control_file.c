@@ -56,19 +56,48 @@ static bool same(const ProtobufCBinaryData *new, const ProtobufCBinaryData *old)
 	return !new->len || (new->len == old->len && !memcmp(new->data, old->data, new->len));
 }
 
-static int replace_labels(struct control_job *job, Pb__Annotations **field,
-			  const Pb__Annotations *new, bool same_data, struct err *err)
+/* The parts of a secret's or config's spec that are told apart; a spec that is missing is made. */
+static Pb__Annotations **parts_of(enum store_kind kind, void *obj,
+				  const ProtobufCBinaryData **ret_data)
 {
-	Pb__Annotations *old = pb_need(field, pb__annotations);
+	if (kind == STORE_SECRET) {
+		Pb__SecretSpec *spec = pb_need(&((Pb__Secret *)obj)->spec, pb__secret_spec);
 
-	if (!same_data || (new && !str_empty(new->name) && strcmp(new->name, old->name)))
+		*ret_data = &spec->data;
+		return &spec->annotations;
+	}
+	Pb__ConfigSpec *spec = pb_need(&((Pb__Config *)obj)->spec, pb__config_spec);
+
+	*ret_data = &spec->data;
+	return &spec->annotations;
+}
+
+static int update(struct control_job *job, struct store_tx *tx, const char *id,
+		  const Pb__Version *version, const Pb__Annotations *new,
+		  const ProtobufCBinaryData *data, struct err *err)
+{
+	const ProtobufCBinaryData *old_data;
+	Pb__Annotations **field, *before;
+	const void *old;
+	void *obj;
+	int rc = control_find_version(job, id, version, &old, err);
+
+	if (rc)
+		return rc;
+	obj = pb_clone(old);
+	field = parts_of(job->method->kind, obj, &old_data);
+	before = pb_need(field, pb__annotations);
+	if (!same(data, old_data) ||
+	    (new && !str_empty(new->name) && strcmp(new->name, before->name))) {
+		pb_free(obj);
 		return grpc_err(err, GRPC_INVALID_ARGUMENT,
 				"only updates to Labels are allowed for a %s",
 				store_kind_name(job->method->kind));
+	}
 	*field = new ? pb_clone(new) : pb_new(pb__annotations);
-	pb_set_str(&(*field)->name, old->name);
-	pb_free(old);
-	return 0;
+	pb_set_str(&(*field)->name, before->name);
+	pb_free(before);
+	return control_stage(job, tx, obj, err);
 }
 
 static int check_update_secret(void *request, struct err *err)
@@ -84,41 +113,15 @@ static int check_update_config(void *request, struct err *err)
 static int update_secret(struct control_job *job, struct store_tx *tx, struct err *err)
 {
 	const Pb__UpdateSecretRequest *r = job->request;
-	const Pb__Secret *old;
-	Pb__Secret *s;
-	int rc = control_find_version(job, r->id, r->version, (const void **)&old, err);
 
-	if (rc)
-		return rc;
-	s = pb_clone(old);
-	pb_need(&s->spec, pb__secret_spec);
-	rc = replace_labels(job, &s->spec->annotations, r->spec->annotations,
-			    same(&r->spec->data, &s->spec->data), err);
-	if (rc) {
-		pb_free(s);
-		return rc;
-	}
-	return control_stage(job, tx, s, err);
+	return update(job, tx, r->id, r->version, r->spec->annotations, &r->spec->data, err);
 }
 
 static int update_config(struct control_job *job, struct store_tx *tx, struct err *err)
 {
 	const Pb__UpdateConfigRequest *r = job->request;
-	const Pb__Config *old;
-	Pb__Config *c;
-	int rc = control_find_version(job, r->id, r->version, (const void **)&old, err);
 
-	if (rc)
-		return rc;
-	c = pb_clone(old);
-	pb_need(&c->spec, pb__config_spec);
-	rc = replace_labels(job, &c->spec->annotations, r->spec->annotations,
-			    same(&r->spec->data, &c->spec->data), err);
-	if (rc) {
-		pb_free(c);
-		return rc;
-	}
-	return control_stage(job, tx, c, err);
+	return update(job, tx, r->id, r->version, r->spec->annotations, &r->spec->data, err);
 }
 
 /* --- remove --- */
