@@ -213,23 +213,13 @@ static void resolve_address(struct grpc_call *call, const void *request, void *a
 
 static void reply_joined(struct served *s, uint64_t raft_id)
 {
-	_cleanup_pb_ Pb__JoinResponse *reply = pb_new(pb__join_response);
-	_cleanup_free_ struct raftd_member *all = NULL;
+	size_t n, n_removed;
+	_cleanup_free_ struct raftd_member *all = raftd_members(s->rpc->raftd, &n);
+	_cleanup_free_ uint64_t *removed = raftd_removed(s->rpc->raftd, &n_removed);
+	_cleanup_pb_ Pb__JoinResponse *reply =
+		raftd_join_response(raft_id, all, n, removed, n_removed);
 	struct grpc_call *call = s->call;
-	size_t n;
 
-	reply->raft_id = raft_id;
-	all = raftd_members(s->rpc->raftd, &n);
-	for (size_t i = 0; i < n; i++) {
-		Pb__RaftMember *m = pb_new(pb__raft_member);
-
-		m->raft_id = all[i].raft_id;
-		m->fine_ticks = all[i].fine_ticks;
-		pb_set_str(&m->node_id, all[i].node_id);
-		pb_set_str(&m->addr, all[i].addr);
-		pb_append(&reply->n_members, &reply->members, m);
-	}
-	reply->removed_members = raftd_removed(s->rpc->raftd, &reply->n_removed_members);
 	served_free(s);
 	grpc_reply(call, reply);
 }

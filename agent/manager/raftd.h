@@ -13,6 +13,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "wire/raft.pb-c.h"
 
 struct loop;
 struct raftd;
@@ -108,6 +109,10 @@ bool raftd_member_fine(const struct raftd *r, uint64_t raft_id);
 bool raftd_is_removed(const struct raftd *r, uint64_t raft_id);
 /* A new array (free()) of the IDs that were removed. */
 uint64_t *raftd_removed(const struct raftd *r, size_t *ret_n);
+
+/* New: the answer to a Join; a member's log begins with it, too, as the record of who it is. */
+Pb__JoinResponse *raftd_join_response(uint64_t raft_id, const struct raftd_member *members,
+				      size_t n, const uint64_t *removed, size_t n_removed);
 
 /*
  * Leader: make a node a member. A node that is one keeps its raft ID; its address is updated.

@@ -186,10 +186,10 @@ int raftd_open(const struct raftd_options *opt, struct raftd **ret, struct err *
 
 /* --- the first of them, and one that joins --- */
 
-static void pack_member(uint64_t raft_id, const struct raftd_member *all, size_t n,
-			const uint64_t *removed, size_t n_removed, struct buf *ret)
+Pb__JoinResponse *raftd_join_response(uint64_t raft_id, const struct raftd_member *all, size_t n,
+				      const uint64_t *removed, size_t n_removed)
 {
-	_cleanup_pb_ Pb__JoinResponse *j = pb_new(pb__join_response);
+	Pb__JoinResponse *j = pb_new(pb__join_response);
 
 	j->raft_id = raft_id;
 	for (size_t i = 0; i < n; i++) {
@@ -205,7 +205,14 @@ static void pack_member(uint64_t raft_id, const struct raftd_member *all, size_t
 		j->removed_members = xmemdup(removed, n_removed * sizeof(*removed));
 		j->n_removed_members = n_removed;
 	}
-	pb_pack(j, ret);
+	return j;
+}
+
+/* Pack the record of who this member is, which is stolen. */
+static void write_down(Pb__JoinResponse *record, struct buf *ret)
+{
+	pb_pack(record, ret);
+	pb_free(record);
 }
 
 static struct raft_entry *add_self_entry(uint64_t term, uint64_t index, uint64_t raft_id,
@@ -241,7 +248,7 @@ int raftd_bootstrap(struct raftd *r, uint64_t raft_id, const char *node_id, cons
 	if (!raft_id)
 		raft_id = (rng_u64(&r->rng) >> 1) + 1;
 	self.raft_id = raft_id;
-	pack_member(raft_id, &self, 1, NULL, 0, &member);
+	write_down(raftd_join_response(raft_id, &self, 1, NULL, 0), &member);
 	e = add_self_entry(1, 1, raft_id, node_id, addr);
 	w.entries = &e;
 	rc = raftlog_write(r->log, &w, err);
@@ -269,7 +276,7 @@ int raftd_joined(struct raftd *r, uint64_t raft_id, const char *node_id, const c
 	}
 	all[n++] = (struct raftd_member){
 		.raft_id = raft_id, .node_id = node_id, .addr = addr, .fine_ticks = true};
-	pack_member(raft_id, all, n, removed, n_removed, &member);
+	write_down(raftd_join_response(raft_id, all, n, removed, n_removed), &member);
 	rc = raftlog_write(r->log, &w, err);
 	return rc < 0 ? rc : start_from_log(r, err);
 }
