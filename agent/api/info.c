@@ -13,6 +13,7 @@
 #include "image/image.h"
 #include "loop/loop.h"
 #include "manager/swarm.h"
+#include "net/net.h"
 #include "options.h"
 #include "plugin/plugin.h"
 #include "store/store.h"
@@ -61,9 +62,8 @@ static json_t *registry_config(const struct options *o)
 
 static json_t *plugins(struct engine *e)
 {
-	json_t *out = json_pack("{s:[s], s:[s,s,s,s], s:n, s:[s,s]}", "Volume", "local", "Network",
-				"bridge", "host", "null", "overlay", "Authorization", "Log",
-				"json-file", "local"),
+	json_t *out = json_pack("{s:[s], s:o, s:n, s:[s,s]}", "Volume", "local", "Network",
+				nets_drivers(), "Authorization", "Log", "json-file", "local"),
 	       *more = plugins_describe(e->plugins), *v;
 	size_t i;
 

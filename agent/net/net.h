@@ -73,6 +73,9 @@ json_t *nets_verify(struct nets *nets, bool mend);
  */
 void nets_heard(struct nets *nets);
 
+/* The names of the drivers that there are, sorted; an array, owned by the caller. */
+json_t *nets_drivers(void);
+
 /* By name, ID or unique prefix. -ENOENT "network x not found". Borrowed. */
 struct network *nets_find(struct nets *nets, const char *ref, struct err *err);
 /* Start with NULL; NULL at the end. */

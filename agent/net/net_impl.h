@@ -7,6 +7,7 @@
 #include "core/rng.h"
 #include "datapath/dp.h"
 #include "loop/loop.h"
+#include "net/driver.h"
 #include "net/firewall.h"
 #include "net/ipsec.h"
 #include "net/ipam.h"
@@ -47,7 +48,8 @@ struct network {
 	struct list_head node;
 	struct nets *nets;
 	char id[HEX_ID_SIZE];
-	char *name, *driver; /* "bridge", "host", "null", "overlay" */
+	char *name;
+	const struct net_driver *driver;
 	char created[40];
 	json_t *options, *labels, *ipam_options, *aux; /* objects */
 	char *ipam_driver;
@@ -120,9 +122,8 @@ static inline struct dp_addr dp_ip(uint32_t ip)
 	return a;
 }
 
-/* bridge.c: the kernel's side of a bridge network. */
-int bridge_make(struct rt *rt, const char *name, uint32_t addr, unsigned int prefix,
-		unsigned int mtu, int *ret_index, struct err *err);
+/* bridge.c */
+extern const struct net_driver net_driver_bridge;
 /* Best effort: a file below /proc/sys/net of the thread's namespace. */
 void sysctl_set(const char *value, const char *fmt, ...) _printf_(2, 3);
 
@@ -134,7 +135,7 @@ void nets_set_dp(struct nets *nets, struct dp *dp);
 
 /* nets.c */
 struct network *network_new(struct nets *nets, const char *id, const char *name,
-			    const char *driver);
+			    const struct net_driver *driver);
 /* Out of the lists, memory only. */
 void network_free(struct network *n);
 int network_save(struct network *n, struct err *err);
@@ -142,10 +143,11 @@ void network_forget(struct network *n); /* its file */
 void network_emit(struct network *n, const char *action, const struct sandbox *sb);
 /* docker_gwbridge, made when first needed. */
 int nets_gwbridge(struct nets *nets, struct network **ret, struct err *err);
-/* A bridge network in the kernel and the firewall. */
-int network_up(struct network *n, struct err *err);
 
-/* network_json.c: fill a network from a create request or its own file; what is wrong in dockerd's words. */
+/* network_json.c */
+int network_bool_option(json_t *options, const char *key, bool *ret, struct err *err);
+const char *network_option(const struct network *n, const char *key); /* "": not given */
+/* Fill a network from a create request or its own file; what is wrong in dockerd's words. */
 int network_parse(struct network *n, json_t *body, struct err *err);
 json_t *network_file(struct network *n);
 

@@ -21,14 +21,15 @@ static char *net_path(const struct network *n)
 	return xasprintf("%s/%s.json", n->swarm ? n->nets->run_dir : n->nets->dir, n->id);
 }
 
-struct network *network_new(struct nets *nets, const char *id, const char *name, const char *driver)
+struct network *network_new(struct nets *nets, const char *id, const char *name,
+			    const struct net_driver *driver)
 {
 	struct network *n = xcalloc(1, sizeof(*n));
 
 	n->nets = nets;
 	snprintf(n->id, sizeof(n->id), "%s", id);
 	n->name = xstrdup(name);
-	n->driver = xstrdup(driver);
+	n->driver = driver;
 	time_format(loop_wall_ns(), n->created);
 	list_init(&n->endpoints);
 	names_init(&n->names);
@@ -48,7 +49,6 @@ void network_free(struct network *n)
 	json_decref(n->aux);
 	free(n->ipam_driver);
 	free(n->name);
-	free(n->driver);
 	free(n);
 }
 
@@ -60,6 +60,8 @@ int network_save(struct network *n, struct err *err)
 
 	if (n->swarm)
 		swarm_net_file(n, o);
+	if (n->driver->save)
+		n->driver->save(n, o);
 	text = json_dumps(o, JSON_INDENT(1));
 	json_decref(o);
 	if (!text)
@@ -80,40 +82,22 @@ void network_forget(struct network *n)
 
 void network_emit(struct network *n, const char *action, const struct sandbox *sb)
 {
-	json_t *a = json_pack("{s:s, s:s}", "name", n->name, "type", n->driver);
+	json_t *a = json_pack("{s:s, s:s}", "name", n->name, "type", n->driver->name);
 
 	if (sb)
 		json_object_set_new(a, "container", json_string(sb->id));
 	events_emit(n->nets->opt.events, "network", action, n->id, a);
 }
 
-int network_up(struct network *n, struct err *err)
+static int network_up(struct network *n, struct err *err)
 {
-	const struct ip_range *r;
-	struct fw_bridge b = {
-		.name = n->bridge,
-		.internal = n->internal,
-		.masquerade = n->masquerade && n->nets->opt.ip_masq && !n->internal,
-		.icc = n->icc,
-	};
-	int rc;
-
-	if (strcmp(n->driver, "bridge"))
-		return 0;
-	r = ipam_subnet_range(n->subnet);
-	b.subnet.s_addr = htonl(r->base);
-	b.prefix = r->prefix;
-	rc = bridge_make(n->nets->rt, n->bridge, n->gateway, r->prefix, n->mtu, &n->bridge_index,
-			 err);
-	return rc ? rc : firewall_bridge_set(n->nets->fw, &b, err);
+	return n->driver->up ? n->driver->up(n, err) : 0;
 }
 
 static void network_down(struct network *n)
 {
-	if (streq(n->driver, "bridge")) {
-		firewall_bridge_del(n->nets->fw, n->bridge);
-		rt_link_del(n->nets->rt, n->bridge);
-	}
+	if (n->driver->down)
+		n->driver->down(n);
 }
 
 static int load_file(struct nets *nets, const char *path, bool swarm, struct err *err)
@@ -133,15 +117,19 @@ static int load_file(struct nets *nets, const char *path, bool swarm, struct err
 	created = json_string_value(json_object_get(o, "Created"));
 	if (!id || !name || !driver || !created || strlen(id) >= HEX_ID_SIZE) {
 		rc = err_set(err, -EBADMSG, "it is damaged");
+	} else if (!net_driver_find(driver)) {
+		rc = err_set(err, -ENOENT, "there is no driver %s", driver);
 	} else if (swarm) {
 		rc = swarm_net_restore(nets, o, err);
 	} else {
-		n = network_new(nets, id, name, driver);
+		n = network_new(nets, id, name, net_driver_find(driver));
 		snprintf(n->created, sizeof(n->created), "%s", created);
 		n->predefined = streq(name, "bridge") || streq(name, "host") || streq(name, "none");
 		rc = network_parse(n, o, err);
 		if (rc)
 			network_free(n);
+		else if (n->driver->load)
+			n->driver->load(n, o);
 	}
 	json_decref(o);
 	return rc;
@@ -179,41 +167,28 @@ static struct network *by_name(struct nets *nets, const char *name)
 	return NULL;
 }
 
-static struct network *by_bridge(struct nets *nets, const char *bridge)
-{
-	struct network *n;
-
-	list_for_each (n, &nets->networks, node)
-		if (streq(n->bridge, bridge))
-			return n;
-	return NULL;
-}
-
 /* New and stored; in the list only if all is well. */
-static int make(struct nets *nets, const char *name, const char *driver, json_t *body,
+static int make(struct nets *nets, const char *name, const struct net_driver *driver, json_t *body,
 		struct network **ret, struct err *err)
 {
 	char id[HEX_ID_SIZE];
-	struct network *n, *other;
+	struct network *n;
 	int rc;
 
 	id_new_hex(nets->opt.rng, id);
 	n = network_new(nets, id, name, driver);
 	rc = network_parse(n, body, err);
 	list_del(&n->node);
-	other = *n->bridge ? by_bridge(nets, n->bridge) : NULL;
-	if (!rc && other)
-		rc = err_set(err, -EACCES,
-			     "cannot create network %s (%s): conflicts with network %s (%s): "
-			     "networks have same bridge name",
-			     n->id, n->bridge, other->id, other->bridge);
-	if (!rc)
+	if (!rc && driver->check)
+		rc = driver->check(n, err);
+	if (!rc) {
 		rc = network_up(n, err);
-	if (!rc)
-		rc = network_save(n, err);
-	if (rc) {
-		if (!other)
+		if (!rc)
+			rc = network_save(n, err);
+		if (rc)
 			network_down(n);
+	}
+	if (rc) {
 		network_free(n);
 		return rc;
 	}
@@ -267,7 +242,7 @@ static int make_docker0(struct nets *nets, struct err *err)
 		id_new_hex(nets->opt.rng, id);
 		time_format(loop_wall_ns(), created);
 	}
-	n = network_new(nets, id, "bridge", "bridge");
+	n = network_new(nets, id, "bridge", &net_driver_bridge);
 	memcpy(n->created, created, sizeof(created));
 	n->predefined = true;
 	rc = network_parse(n, body, err);
@@ -284,7 +259,7 @@ static int make_predefined(struct nets *nets, const char *name, const char *driv
 	if (n)
 		return 0;
 	body = json_object();
-	rc = make(nets, name, driver, body, &n, err);
+	rc = make(nets, name, net_driver_find(driver), body, &n, err);
 	json_decref(body);
 	if (!rc)
 		n->predefined = true;
@@ -464,8 +439,7 @@ void nets_free(struct nets *nets)
 		nets->kept |= sb->up;
 	if (!nets->kept) {
 		list_for_each (n, &nets->networks, node)
-			if (*n->bridge)
-				rt_link_del(nets->rt, n->bridge);
+			network_down(n);
 		firewall_destroy(nets->fw);
 		nets->fw = NULL;
 		rmdir(nets->netns_dir);
@@ -515,6 +489,7 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 {
 	const char *name = json_string_value(json_object_get(body, "Name")),
 		   *driver = json_string_value(json_object_get(body, "Driver"));
+	const struct net_driver *d;
 	struct network *n;
 	int rc;
 
@@ -528,7 +503,8 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 			       name);
 	if (n)
 		return err_set(err, -EEXIST, "network with name %s already exists", name);
-	if (streq(driver, "host") || streq(driver, "null"))
+	d = net_driver_find(driver);
+	if (d && d->single)
 		return err_set(err, -EACCES, "only one instance of \"%s\" network is allowed",
 			       driver);
 	if (streq(driver, "overlay"))
@@ -536,7 +512,7 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 			       "This node is not a swarm manager. Use \"docker swarm init\" or "
 			       "\"docker swarm join\" to "
 			       "connect this node to swarm and try again.");
-	if (strcmp(driver, "bridge"))
+	if (!d)
 		return err_set(err, -ENOENT,
 			       "could not find plugin %s in v1 plugin registry: plugin not found",
 			       driver);
@@ -550,7 +526,7 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 			       "networks of configurations alone are not supported: give %s its "
 			       "own configuration",
 			       name);
-	rc = make(nets, name, driver, body, &n, err);
+	rc = make(nets, name, d, body, &n, err);
 	if (rc)
 		return rc;
 	network_emit(n, "create", NULL);
@@ -593,7 +569,7 @@ int nets_gwbridge(struct nets *nets, struct network **ret, struct err *err)
 	body = json_pack("{s:{s:s, s:s, s:s}}", "Options", OPT_BRIDGE "name", "docker_gwbridge",
 			 OPT_BRIDGE "enable_icc", "false", OPT_BRIDGE "enable_ip_masquerade",
 			 "true");
-	rc = make(nets, "docker_gwbridge", "bridge", body, ret, err);
+	rc = make(nets, "docker_gwbridge", &net_driver_bridge, body, ret, err);
 	json_decref(body);
 	if (!rc)
 		network_emit(*ret, "create", NULL);
@@ -612,7 +588,7 @@ const char *net_name(const struct network *n)
 
 const char *net_driver(const struct network *n)
 {
-	return n->driver;
+	return n->driver->name;
 }
 
 bool net_is_swarm(const struct network *n)

@@ -7,8 +7,6 @@
 #include "loop/loop.h"
 #include "net/net_impl.h"
 
-#define OPT "com.docker.network."
-
 static const char *str(json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
@@ -39,7 +37,7 @@ static int strings_of(json_t *body, const char *key, json_t **ret, struct err *e
 	return 0;
 }
 
-static int bool_option(json_t *options, const char *key, bool *ret, struct err *err)
+int network_bool_option(json_t *options, const char *key, bool *ret, struct err *err)
 {
 	const char *s = json_string_value(json_object_get(options, key));
 
@@ -56,37 +54,9 @@ static int bool_option(json_t *options, const char *key, bool *ret, struct err *
 	return 0;
 }
 
-static int parse_options(struct network *n, struct err *err)
+const char *network_option(const struct network *n, const char *key)
 {
-	const char *name = str(n->options, OPT "bridge.name"),
-		   *host = str(n->options, OPT "bridge.host_binding_ipv4"),
-		   *mtu = str(n->options, OPT "driver.mtu");
-	uint64_t v;
-	int rc = bool_option(n->options, OPT "bridge.enable_icc", &n->icc, err);
-
-	if (!rc)
-		rc = bool_option(n->options, OPT "bridge.enable_ip_masquerade", &n->masquerade,
-				 err);
-	if (rc)
-		return rc;
-	if (strlen(name) >= IF_NAMESIZE || strpbrk(name, "/ \"{}"))
-		return err_set(err, -EINVAL, "invalid name for a bridge: \"%s\"", name);
-	if (*name)
-		snprintf(n->bridge, sizeof(n->bridge), "%s", name);
-	else
-		snprintf(n->bridge, sizeof(n->bridge), "br-%.12s", n->id);
-	if (*host && inet_pton(AF_INET, host, &n->host_addr) != 1)
-		return err_set(err, -EINVAL,
-			       "invalid address in the option " OPT "bridge.host_binding_ipv4: %s",
-			       host);
-	if (!*mtu)
-		mtu = str(n->options, "mtu");
-	if (*mtu && parse_u64(mtu, 68, 65535, &v))
-		return err_set(err, -EINVAL, "failed to parse the option " OPT "driver.mtu: %s",
-			       mtu);
-	if (*mtu)
-		n->mtu = v;
-	return 0;
+	return str(n->options, key);
 }
 
 struct avoid {
@@ -109,7 +79,7 @@ static int choose_subnet(struct network *n, struct ip_range *ret, struct err *er
 	struct rt_link link;
 	int rc;
 
-	if (!rt_link_get(n->nets->rt, n->bridge, &link))
+	if (*n->bridge && !rt_link_get(n->nets->rt, n->bridge, &link))
 		avoid.but = link.index;
 	rt_routes(n->nets->rt, avoid_route, &avoid);
 	rc = ipam_choose_subnet(n->nets->ipam, (void *)avoid.ranges.data,
@@ -193,7 +163,8 @@ static int parse_subnet(struct network *n, json_t *config, struct err *err)
 		return err_set(err, -EINVAL,
 			       "invalid network config:\ninvalid gateway %s: parent subnet is %s",
 			       gateway, subnet);
-	rc = ipam_take(n->subnet, ip, NULL, &n->gateway, err);
+	if (ip || !n->driver->chooses_gateway || n->driver->chooses_gateway(n))
+		rc = ipam_take(n->subnet, ip, NULL, &n->gateway, err);
 	if (rc)
 		return err_prefix(err, "invalid network config:\ninvalid gateway %s", gateway);
 	return take_aux(n, config, err);
@@ -215,10 +186,11 @@ static int parse_ipam(struct network *n, json_t *body, struct err *err)
 	rc = strings_of(ipam, "Options", &n->ipam_options, err);
 	if (rc)
 		return rc;
-	if (streq(n->driver, "host") || streq(n->driver, "null"))
+	if (!n->driver->addresses)
 		return 0;
 	if (json_array_size(configs) > 1)
-		return err_set(err, -EINVAL, "bridge driver doesn't support multiple subnets");
+		return err_set(err, -EINVAL, "%s driver doesn't support multiple subnets",
+			       n->driver->name);
 	return parse_subnet(n, json_array_get(configs, 0), err);
 }
 
@@ -239,13 +211,10 @@ int network_parse(struct network *n, json_t *body, struct err *err)
 	if (json_is_string(json_object_get(body, "EnableIPv4")) ||
 	    json_is_false(json_object_get(body, "EnableIPv4")))
 		return err_set(err, -EINVAL, "IPv4 or IPv6 must be enabled");
-	n->icc = n->masquerade = true;
-	n->mtu = n->nets->opt.mtu ? n->nets->opt.mtu : 1500;
-	if (streq(n->driver, "bridge")) {
-		rc = parse_options(n, err);
-		if (rc)
-			return rc;
-	}
+	if (n->driver->parse)
+		rc = n->driver->parse(n, err);
+	if (rc)
+		return rc;
 	return parse_ipam(n, body, err);
 }
 
@@ -279,7 +248,7 @@ json_t *network_file(struct network *n)
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:O, s:o}, s:b, s:b, s:b, "
 			 "s:{s:s}, s:b, s:O, s:O}",
 			 "Name", n->name, "Id", n->id, "Created", n->created, "Scope",
-			 swarm ? "swarm" : "local", "Driver", n->driver, "EnableIPv4", 1,
+			 swarm ? "swarm" : "local", "Driver", n->driver->name, "EnableIPv4", 1,
 			 "EnableIPv6", 0, "IPAM", "Driver", "default", "Options", n->ipam_options,
 			 "Config", ipam_config(n), "Internal", n->internal, "Attachable",
 			 n->attachable, "Ingress", n->ingress, "ConfigFrom", "Network", "",

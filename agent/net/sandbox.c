@@ -37,7 +37,7 @@ static void free_op(struct op *op)
 
 bool network_has_names(const struct network *n)
 {
-	return n->subnet && !(n->predefined && streq(n->driver, "bridge"));
+	return n->subnet && !(n->predefined && n->driver == &net_driver_bridge);
 }
 
 struct sandbox *sandbox_alloc(struct nets *nets, const struct sandbox_options *opt)
@@ -220,7 +220,9 @@ int sandbox_join(struct sandbox *sb, struct network *n, const struct endpoint_op
 
 static bool gives_gateway(const struct endpoint *e)
 {
-	return streq(e->network->driver, "bridge") && !e->network->internal;
+	const struct network *n = e->network;
+
+	return n->driver->way && n->driver->way(n) != NET_WAY_NONE;
 }
 
 /* dockerd: by the names of the networks; docker_gwbridge is the last resort. */
@@ -360,7 +362,7 @@ void endpoint_withdraw(struct endpoint *e)
 	e->up = false;
 }
 
-static void job_link(struct netns_job *job, struct endpoint *e)
+static int job_link(struct netns_job *job, struct endpoint *e, struct err *err)
 {
 	struct network *n = e->network;
 	struct netns_link *l;
@@ -373,8 +375,6 @@ static void job_link(struct netns_job *job, struct endpoint *e)
 	memcpy(l->host_if, e->host_if, sizeof(l->host_if));
 	memcpy(l->if_name, e->if_name, sizeof(l->if_name));
 	memcpy(l->mac, e->mac, 6);
-	l->bridge = n->swarm ? 0 : n->bridge_index;
-	l->isolated = !n->icc;
 	l->ip = e->ip;
 	l->prefix = ipam_subnet_range(n->subnet)->prefix;
 	l->mtu = n->mtu;
@@ -386,6 +386,7 @@ static void job_link(struct netns_job *job, struct endpoint *e)
 			    l->n_udp_ports < ARRAY_SIZE(l->udp_ports))
 				l->udp_ports[l->n_udp_ports++] =
 					json_integer_value(json_object_get(v, "target_port"));
+	return n->driver->link ? n->driver->link(e, l, err) : 0;
 }
 
 static void job_drop(struct netns_job *job, const struct endpoint *e)
@@ -489,8 +490,10 @@ static int prepare_up(struct op *op)
 	op->job->create = sb->path;
 	if (sb->path) {
 		list_for_each (e, &sb->endpoints, in_sandbox)
-			if (e->ip)
-				job_link(op->job, e);
+			if (e->ip && !rc)
+				rc = job_link(op->job, e, &op->err);
+		if (rc)
+			return rc;
 		op->job->dns = sandbox_has_dns(sb);
 		job_gateway(op);
 	}
@@ -513,9 +516,14 @@ static int prepare_connect(struct op *op)
 	if (rc)
 		return rc;
 	if (op->e->ip)
-		job_link(op->job, op->e);
-	if (op->gw)
-		job_link(op->job, op->gw);
+		rc = job_link(op->job, op->e, &op->err);
+	if (op->gw && !rc)
+		rc = job_link(op->job, op->gw, &op->err);
+	if (rc) {
+		if (op->gw)
+			endpoint_free(op->gw);
+		return rc;
+	}
 	op->job->dns = sandbox_has_dns(sb) && !sb->dns_server;
 	job_gateway(op);
 	sandbox_files(sb, op->job, true);
@@ -775,7 +783,7 @@ void sandbox_connect(struct sandbox *sb, struct network *n, const struct endpoin
 			"be connected to any other network");
 	else if (!n->subnet)
 		err_set(&err, -EINVAL, "container cannot be connected to %s network \"%s\"",
-			n->driver, n->name);
+			n->driver->name, n->name);
 	if (err.code || endpoint_new(sb, n, opt, &e, &err)) {
 		refuse_later(sb, &err, done, arg);
 		return;

@@ -71,7 +71,7 @@ json_t *sandbox_settings(const struct sandbox *sb)
 			continue;
 		o = endpoint_json(e);
 		json_object_set_new(networks, e->network->name, o);
-		if (e->network->predefined && streq(e->network->driver, "bridge"))
+		if (e->network->predefined && e->network->driver == &net_driver_bridge)
 			legacy = o;
 	}
 	out = json_pack("{s:s, s:s, s:s, s:o, s:b, s:s, s:i, s:n, s:n, s:o}", "Bridge", "",
@@ -172,16 +172,7 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
 	if (rc)
 		return err_errno(err, rc, "the link %s in the network %s", e->host_if, n->name);
 	e->host_index = link.index;
-	/* the bridge may have been made anew */
-	if (streq(n->driver, "bridge") && link.master != n->bridge_index) {
-		rc = rt_link_set_master(sb->nets->rt, link.index, n->bridge_index);
-		if (!rc)
-			rc = rt_port_set(sb->nets->rt, link.index, !n->icc, true);
-		if (rc)
-			return err_errno(err, rc, "the link %s in the network %s", e->host_if,
-					 n->name);
-	}
-	return 0;
+	return n->driver->restore ? n->driver->restore(e, link.master, err) : 0;
 }
 
 int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t *saved,

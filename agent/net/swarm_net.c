@@ -88,7 +88,7 @@ static struct network *find(struct nets *nets, const char *id)
 static struct network *new_network(struct nets *nets, const struct net_swarm_config *c,
 				   const struct ip_range *range)
 {
-	struct network *n = network_new(nets, c->id, c->name, "overlay");
+	struct network *n = network_new(nets, c->id, c->name, net_driver_find("overlay"));
 	char vni[16];
 
 	n->swarm = xcalloc(1, sizeof(*n->swarm));
@@ -99,7 +99,6 @@ static struct network *new_network(struct nets *nets, const struct net_swarm_con
 	n->attachable = c->attachable;
 	n->ingress = c->ingress;
 	n->encrypted = c->encrypted;
-	n->icc = true;
 	snprintf(vni, sizeof(vni), "%u", c->vni);
 	n->options = json_pack("{s:s}", "com.docker.network.driver.overlay.vxlanid_list", vni);
 	if (n->encrypted)

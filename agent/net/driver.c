@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/driver.h"
+
+#include "net/net_impl.h"
+
+static const struct net_driver host = {.name = "host", .single = true};
+static const struct net_driver null = {.name = "null", .single = true};
+/* Of the swarm: swarm_net.c does what is to be done. */
+static const struct net_driver overlay = {.name = "overlay", .addresses = true};
+
+/* By name. */
+static const struct net_driver *const drivers[] = {&net_driver_bridge, &host, &null, &overlay};
+
+const struct net_driver *net_driver_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (streq(drivers[i]->name, name))
+			return drivers[i];
+	return NULL;
+}
+
+json_t *nets_drivers(void)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		json_array_append_new(out, json_string(drivers[i]->name));
+	return out;
+}
