@@ -30,6 +30,18 @@ void swarm_cert_stop(struct swarm *s)
 	identity_cancel(steal_ptr(s->renewal));
 }
 
+static int check_names(const struct swarm *s, const struct ca_identity *who, struct err *err)
+{
+	if (s->node_id && !streq(s->node_id, who->node_id))
+		return err_set(err, -EINVAL, "the certificate is for node %s, and this one is %s",
+			       who->node_id, s->node_id);
+	if (s->cluster_id && !streq(s->cluster_id, who->cluster_id))
+		return err_set(err, -EINVAL,
+			       "the certificate is of swarm %s, and this node is in %s",
+			       who->cluster_id, s->cluster_id);
+	return 0;
+}
+
 /* Take plain files: who this node is, and its TLS credentials. */
 static int adopt(struct swarm *s, struct ca_files *files, struct err *err)
 {
@@ -38,18 +50,17 @@ static int adopt(struct swarm *s, struct ca_files *files, struct err *err)
 
 	if (rc)
 		return rc;
-	if (s->tls)
+	rc = check_names(s, &who, err);
+	if (!rc && s->tls)
 		rc = tls_replace(s->tls, files->root_cert, files->cert, files->key, err);
-	else
+	else if (!rc)
 		rc = tls_new(files->root_cert, files->cert, files->key, &s->tls, err);
-	if (!rc && s->node_id && !streq(s->node_id, who.node_id))
-		rc = err_set(err, -EINVAL, "the certificate is for node %s, and this one is %s",
-			     who.node_id, s->node_id);
 	if (!rc) {
-		free(s->node_id);
-		free(s->cluster_id);
-		s->node_id = steal_ptr(who.node_id);
-		s->cluster_id = steal_ptr(who.cluster_id);
+		/* then they stay where they are: manager and worker borrow them */
+		if (!s->node_id) {
+			s->node_id = steal_ptr(who.node_id);
+			s->cluster_id = steal_ptr(who.cluster_id);
+		}
 		s->cert_manager = streq(who.role, CA_MANAGER);
 		if (files != &s->files) {
 			ca_files_done(&s->files);
