@@ -36,7 +36,7 @@ void *map_get(const struct map *m, const char *key);
 bool map_has(const struct map *m, const char *key);
 /* Insert or replace. Returns the value that was there before, or NULL. value may not be NULL. */
 void *map_put(struct map *m, const char *key, void *value);
-/* Remove and return the value, or NULL when absent. */
+/* Remove and return the value, or NULL when absent. A key that came from the map is gone then, too. */
 void *map_del(struct map *m, const char *key);
 /* Start with *pos = 0; returns false at the end. */
 bool map_next(const struct map *m, size_t *pos, const char **ret_key, void **ret_value);

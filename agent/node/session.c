@@ -130,11 +130,11 @@ static void requeue(struct session *s)
 	Pb__TaskStatus *status;
 
 	map_for_each (&s->sent, key, status) {
-		map_del(&s->sent, key);
 		if (map_has(&s->statuses, key))
 			pb_free(status);
 		else
 			map_put(&s->statuses, key, status);
+		map_del(&s->sent, key);
 	}
 }
 
@@ -384,14 +384,14 @@ static void flush_statuses(struct session *s)
 
 	if (!s->registered || s->update || !s->statuses.len)
 		return;
-	updates = xcalloc(min(s->statuses.len, (size_t)BATCH_MAX), sizeof(*updates));
-	ptrs = xcalloc(min(s->statuses.len, (size_t)BATCH_MAX), sizeof(*ptrs));
 	map_for_each (&s->statuses, key, status) {
-		if (n == BATCH_MAX)
+		if (s->sent.len == BATCH_MAX)
 			break;
 		map_put(&s->sent, key, status);
 		map_del(&s->statuses, key);
 	}
+	updates = xcalloc(s->sent.len, sizeof(*updates));
+	ptrs = xcalloc(s->sent.len, sizeof(*ptrs));
 	map_for_each (&s->sent, key, status) {
 		pb__update_task_status_request__task_status_update__init(&updates[n]);
 		updates[n].task_id = (char *)key;
