@@ -59,6 +59,7 @@ static int open_nets(struct engine *e, struct err *err)
 		.rng = &e->rng,
 		.data_root = o->data_root,
 		.exec_root = o->exec_root,
+		.engine_id = e->id,
 		.bip = o->bip,
 		.pools = o->default_address_pools.v,
 		.dns = o->dns.v,

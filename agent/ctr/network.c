@@ -59,6 +59,7 @@ static void endpoint_options(struct ctr *c, json_t *endpoint, bool first,
 	*o = (struct endpoint_options){
 		.ip4 = or_null(*js(endpoint, "SwarmAddress") ? js(endpoint, "SwarmAddress")
 							     : js(ipam, "IPv4Address")),
+		.ip6 = or_null(js(ipam, "IPv6Address")),
 		.mac = or_null(mac),
 		.aliases = json_is_array(aliases) ? aliases : NULL,
 		.links = json_is_array(links) ? links : NULL,

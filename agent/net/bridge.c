@@ -47,7 +47,7 @@ static void find_stale(struct in_addr addr, unsigned int prefix, void *arg)
 }
 
 static int bridge_make(struct rt *rt, const char *name, uint32_t addr, unsigned int prefix,
-		       unsigned int mtu, int *ret_index, struct err *err)
+		       bool six, unsigned int mtu, int *ret_index, struct err *err)
 {
 	struct in_addr a = {htonl(addr)};
 	uint8_t mac[6] = {0x02, 0x42};
@@ -68,7 +68,10 @@ static int bridge_make(struct rt *rt, const char *name, uint32_t addr, unsigned 
 	}
 	if (rc)
 		return err_errno(err, rc, "cannot make the bridge %s", name);
-	sysctl_set("1", "ipv6/conf/%s/disable_ipv6", name);
+	sysctl_set(six ? "0" : "1", "ipv6/conf/%s/disable_ipv6", name);
+	sysctl_set("0", "ipv6/conf/%s/accept_ra", name);
+	sysctl_set("0", "ipv6/conf/%s/accept_dad",
+		   name); /* the gateway's address is nobody else's */
 	sysctl_set("1", "ipv4/conf/%s/route_localnet", name);
 	rt_addrs(rt, link.index, find_stale, &stale);
 	for (size_t i = 0; i < stale.n; i++)
@@ -135,16 +138,18 @@ static int up(struct network *n, struct err *err)
 	const struct ip_range *r = ipam_subnet_range(n->subnet);
 	struct fw_bridge b = {
 		.name = n->bridge,
-		.subnet.s_addr = htonl(r->base),
+		.subnet = inaddr_of_u32(r->base),
 		.prefix = r->prefix,
 		.internal = n->internal,
 		.masquerade = n->masquerade && n->nets->opt.ip_masq && !n->internal,
 		.icc = n->icc,
 	};
-	int rc = bridge_make(n->nets->rt, n->bridge, n->gateway, r->prefix, n->mtu,
+	int rc = bridge_make(n->nets->rt, n->bridge, n->gateway, r->prefix, n->subnet6, n->mtu,
 			     &n->bridge_index, err);
 
-	return rc ? rc : firewall_bridge_set(n->nets->fw, &b, err);
+	if (!rc)
+		rc = firewall_bridge_set(n->nets->fw, &b, err);
+	return !rc && n->subnet6 ? bridge6_up(n, err) : rc;
 }
 
 static void down(struct network *n)

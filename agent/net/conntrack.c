@@ -21,7 +21,7 @@ struct forget {
 };
 
 struct tuple {
-	struct in_addr src;
+	struct in6_addr src;
 	uint16_t sport, dport;
 };
 
@@ -33,11 +33,16 @@ static bool parse_udp(struct nlattr *tuple, struct tuple *ret)
 	    !t[CTA_TUPLE_IP] || nla_parse_nested(p, CTA_PROTO_MAX, t[CTA_TUPLE_PROTO], NULL) ||
 	    nla_parse_nested(a, CTA_IP_MAX, t[CTA_TUPLE_IP], NULL) || !p[CTA_PROTO_NUM] ||
 	    nla_get_u8(p[CTA_PROTO_NUM]) != IPPROTO_UDP || !p[CTA_PROTO_DST_PORT] ||
-	    !p[CTA_PROTO_SRC_PORT] || !a[CTA_IP_V4_SRC])
+	    !p[CTA_PROTO_SRC_PORT])
+		return false;
+	if (a[CTA_IP_V4_SRC] && nla_len(a[CTA_IP_V4_SRC]) == sizeof(struct in_addr))
+		ret->src = inaddr_of4(*(struct in_addr *)nla_data(a[CTA_IP_V4_SRC]));
+	else if (a[CTA_IP_V6_SRC] && nla_len(a[CTA_IP_V6_SRC]) == sizeof(ret->src))
+		memcpy(&ret->src, nla_data(a[CTA_IP_V6_SRC]), sizeof(ret->src));
+	else
 		return false;
 	ret->sport = ntohs(nla_get_u16(p[CTA_PROTO_SRC_PORT]));
 	ret->dport = ntohs(nla_get_u16(p[CTA_PROTO_DST_PORT]));
-	ret->src.s_addr = nla_get_u32(a[CTA_IP_V4_SRC]);
 	return true;
 }
 
@@ -52,9 +57,10 @@ static int on_flow(struct nl_msg *msg, void *arg)
 		return NL_OK;
 	for (size_t i = 0; i < f->n && f->found < FORGET_MAX; i++) {
 		const struct conntrack_port *p = &f->ports[i];
-		bool goes = reply.src.s_addr == p->addr.s_addr && reply.sport == p->to;
+		bool goes = inaddr_equal(&reply.src, &p->addr) && reply.sport == p->to;
 
-		if (p->port == orig.dport && goes == p->gone) {
+		if (inaddr_is4(&reply.src) == inaddr_is4(&p->addr) && p->port == orig.dport &&
+		    goes == p->gone) {
 			buf_add(&f->tuples, tb[CTA_TUPLE_ORIG],
 				NLA_ALIGN(tb[CTA_TUPLE_ORIG]->nla_len));
 			f->found++;
@@ -64,9 +70,9 @@ static int on_flow(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static struct nl_msg *request(int type, int flags)
+static struct nl_msg *request(int type, int flags, uint8_t family)
 {
-	struct nfgenmsg head = {.nfgen_family = AF_INET, .version = NFNETLINK_V0};
+	struct nfgenmsg head = {.nfgen_family = family, .version = NFNETLINK_V0};
 	struct nl_msg *msg = nlmsg_alloc_simple(NFNL_SUBSYS_CTNETLINK << 8 | type, flags);
 
 	assert(msg && !nlmsg_append(msg, &head, sizeof(head), NLMSG_ALIGNTO));
@@ -87,11 +93,15 @@ static int delete_all(struct nl_sock *sk, const struct buf *tuples)
 	int rc = 0;
 
 	for (size_t at = 0; !rc && at < tuples->len;) {
-		const struct nlattr *a = (const void *)(tuples->data + at);
-		struct nl_msg *msg = request(IPCTNL_MSG_CT_DELETE, 0);
+		struct nlattr *a = (void *)(tuples->data + at);
+		struct nl_msg *msg;
+		struct tuple t;
 
 		at += NLA_ALIGN(a->nla_len);
-		assert(!nlmsg_append(msg, (void *)a, a->nla_len, NLMSG_ALIGNTO));
+		if (!parse_udp(a, &t))
+			continue;
+		msg = request(IPCTNL_MSG_CT_DELETE, 0, inaddr_is4(&t.src) ? AF_INET : AF_INET6);
+		assert(!nlmsg_append(msg, a, a->nla_len, NLMSG_ALIGNTO));
 		rc = send_off(sk, msg);
 		if (!rc)
 			nl_wait_for_ack(sk); /* one that has ended meanwhile is as good */
@@ -114,7 +124,7 @@ int conntrack_forget(const struct conntrack_port *ports, size_t n)
 	nl_socket_disable_seq_check(sk);
 	nl_socket_modify_cb(sk, NL_CB_VALID, NL_CB_CUSTOM, on_flow, &f);
 	nl_socket_disable_auto_ack(sk);
-	rc = send_off(sk, request(IPCTNL_MSG_CT_GET, NLM_F_DUMP));
+	rc = send_off(sk, request(IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC));
 	if (!rc && nl_recvmsgs_default(sk) < 0)
 		rc = -EIO;
 	nl_socket_enable_auto_ack(sk);

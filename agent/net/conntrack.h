@@ -7,19 +7,18 @@
  */
 #pragma once
 
-#include <netinet/in.h>
-
 #include "core/err.h"
+#include "net/inaddr.h"
 
 struct conntrack_port {
 	uint16_t port; /* of the node, UDP; all ports in host byte order */
-	struct in_addr addr; /* of the container */
+	struct in6_addr addr; /* of the container, of either family */
 	uint16_t to;
 	bool gone; /* forget flows that go there; false: those that go elsewhere */
 };
 
 /*
- * Forget IPv4 flows of the calling thread's namespace. Looks at all flows: for a worker thread.
+ * Forget flows of the calling thread's namespace. Looks at all flows: for a worker thread.
  * 0 or a negative errno.
  */
 int conntrack_forget(const struct conntrack_port *ports, size_t n);

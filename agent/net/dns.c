@@ -313,9 +313,11 @@ static bool each_network(const struct sandbox *sb, bool (*fn)(const struct endpo
 struct lookup {
 	const char *name, *network; /* network NULL: any */
 	bool linked; /* by the names that this container has for others */
-	uint32_t ips[ANSWERS_MAX];
+	uint16_t type; /* of the records that are asked for */
+	bool known; /* the name has addresses, if not such ones */
+	struct in6_addr ips[ANSWERS_MAX];
 	size_t n;
-	uint32_t ip; /* reverse */
+	struct in6_addr ip; /* reverse */
 	char text[2 * DNS_NAME_SIZE];
 };
 
@@ -329,6 +331,18 @@ static bool link_target(const char *link, const char *alias, char name[DNS_NAME_
 	link += *link == '/';
 	snprintf(name, DNS_NAME_SIZE, "%.*s", (int)(colon - link), link);
 	return true;
+}
+
+/* Of the addresses, those of the family that is asked for. */
+static bool keep_family(struct lookup *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->type == (inaddr_is4(&l->ips[i]) ? DNS_A : DNS_AAAA))
+			l->ips[n++] = l->ips[i];
+	l->n = n;
+	return n;
 }
 
 static bool lookup_in(const struct endpoint *e, void *arg)
@@ -346,13 +360,14 @@ static bool lookup_in(const struct endpoint *e, void *arg)
 	if (l->linked != (i < json_array_size(e->links)))
 		return false;
 	l->n = names_lookup(&e->network->names, l->linked ? name : l->name, l->ips, ANSWERS_MAX);
-	return l->n;
+	l->known |= l->n;
+	return keep_family(l);
 }
 
 static bool reverse_in(const struct endpoint *e, void *arg)
 {
 	struct lookup *l = arg;
-	const char *name = names_reverse(&e->network->names, l->ip);
+	const char *name = names_reverse(&e->network->names, &l->ip);
 
 	if (name)
 		snprintf(l->text, sizeof(l->text), "%s.%s", name, e->network->name);
@@ -369,13 +384,15 @@ static bool lookup_both(const struct sandbox *sb, struct lookup *l)
 	return each_network(sb, lookup_in, l);
 }
 
-/* "a.b.c": a.b.c in any network, a.b in the network c, a in the network b.c (moby Sandbox.ResolveName). */
-static bool lookup(const struct sandbox *sb, char *name, struct lookup *l)
+/* With l->n of 0: it is known, and has no such address. "a.b.c": a.b.c in any network, a.b in the network c, a in the network b.c (moby Sandbox.ResolveName). */
+static bool lookup(const struct sandbox *sb, char *name, uint16_t type, struct lookup *l)
 {
 	size_t len = strlen(name);
 
 	l->name = name;
+	l->type = type;
 	l->network = NULL;
+	l->known = false;
 	if (lookup_both(sb, l))
 		return true;
 	for (size_t i = len; i-- > 1;) {
@@ -390,7 +407,7 @@ static bool lookup(const struct sandbox *sb, char *name, struct lookup *l)
 		if (found)
 			return true;
 	}
-	return false;
+	return l->known;
 }
 
 static void shuffle(struct rng *rng, struct dns_rr *rr, size_t n)
@@ -420,20 +437,22 @@ static void ask(struct dns_server *s, const struct asker *a, const uint8_t *quer
 	if (q.class != DNS_CLASS_IN || !*q.name) {
 		forward(s, a, query, size, &q);
 	} else if (q.type == DNS_PTR) {
-		if (dns_ptr_parse(q.name, &l.ip) && each_network(s->sb, reverse_in, &l)) {
+		if (dns_ptr_parse(q.name, l.ip.s6_addr) && each_network(s->sb, reverse_in, &l)) {
 			rr[0].name = l.text;
 			answer(s, a, query, &q, DNS_NOERROR, rr, 1);
 		} else {
 			forward(s, a, query, size, &q);
 		}
-	} else if (!lookup(s->sb, q.name, &l)) {
+	} else if (!lookup(s->sb, q.name, q.type, &l)) {
 		forward(s, a, query, size, &q);
 	} else {
-		for (size_t i = 0; i < l.n; i++)
-			rr[i].ip = l.ips[i];
+		for (size_t i = 0; i < l.n; i++) {
+			rr[i].ip = ntohl(inaddr_to4(&l.ips[i]).s_addr);
+			memcpy(rr[i].ip6, &l.ips[i], sizeof(rr[i].ip6));
+		}
 		shuffle(s->sb->nets->opt.rng, rr, l.n);
 		/* a known name without such records: an empty answer */
-		answer(s, a, query, &q, DNS_NOERROR, rr, q.type == DNS_A ? l.n : 0);
+		answer(s, a, query, &q, DNS_NOERROR, rr, l.n);
 	}
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/firewall.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
@@ -10,13 +9,14 @@
 #include "swarm/esp.h"
 
 struct bridge {
-	char name[16], subnet[24];
-	bool internal, masquerade, icc;
+	char name[16], subnet[INET6_ADDRSTRLEN + 4];
+	bool six, internal, masquerade, icc;
 };
 
 struct firewall {
 	struct nft_ctx *nft;
 	bool live; /* firewall_sync() has been called */
+	bool six; /* the kernel has the table of IPv6 */
 	struct bridge *bridges;
 	size_t n_bridges;
 	struct fw_port *ports;
@@ -25,56 +25,83 @@ struct firewall {
 };
 
 /*
+ * The table of one family: "%f" is ip or ip6, which is also the type of its addresses in ip_addr.
  * same: pairs of a bridge with itself whose containers may reach each other through the node;
  * subnets: what is sent to a neighbour by way of a published port, or to itself, must come back by
  * the node. (By the address, since a packet that is bridged, where the kernel shows such packets
  * to the firewall, has no link that it came in by.)
  */
 static const char table[] =
-	"add table ip swarm\n"
-	"add set ip swarm bridges { type ifname; }\n"
-	"add set ip swarm internal { type ifname; }\n"
-	"add set ip swarm masq { type ifname; }\n"
-	"add set ip swarm same { type ifname . ifname; }\n"
-	"add set ip swarm subnets { type ifname . ipv4_addr; flags interval; }\n"
-	"add map ip swarm ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
-	"add map ip swarm addr_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . "
-	"inet_service; }\n"
-	"add chain ip swarm raw { type filter hook prerouting priority raw; }\n"
-	"add chain ip swarm publish\n"
-	"add chain ip swarm prerouting { type nat hook prerouting priority dstnat; }\n"
-	"add chain ip swarm output { type nat hook output priority -100; }\n"
-	"add chain ip swarm forward { type filter hook forward priority filter; }\n"
-	"add chain ip swarm postrouting { type nat hook postrouting priority srcnat; }\n"
-	"flush chain ip swarm raw\n"
-	"flush chain ip swarm publish\n"
-	"flush chain ip swarm prerouting\n"
-	"flush chain ip swarm output\n"
-	"flush chain ip swarm forward\n"
-	"flush chain ip swarm postrouting\n"
+	"add table %f swarm\n"
+	"add set %f swarm bridges { type ifname; }\n"
+	"add set %f swarm internal { type ifname; }\n"
+	"add set %f swarm masq { type ifname; }\n"
+	"add set %f swarm same { type ifname . ifname; }\n"
+	"add set %f swarm subnets { type ifname . %t; flags interval; }\n"
+	"add map %f swarm ports { type inet_proto . inet_service : %t . inet_service; }\n"
+	"add map %f swarm addr_ports { type %t . inet_proto . inet_service : %t . inet_service; }\n"
+	"add chain %f swarm raw { type filter hook prerouting priority raw; }\n"
+	"add chain %f swarm publish\n"
+	"add chain %f swarm prerouting { type nat hook prerouting priority dstnat; }\n"
+	"add chain %f swarm output { type nat hook output priority -100; }\n"
+	"add chain %f swarm forward { type filter hook forward priority filter; }\n"
+	"add chain %f swarm postrouting { type nat hook postrouting priority srcnat; }\n"
+	"flush chain %f swarm raw\n"
+	"flush chain %f swarm publish\n"
+	"flush chain %f swarm prerouting\n"
+	"flush chain %f swarm output\n"
+	"flush chain %f swarm forward\n"
+	"flush chain %f swarm postrouting\n"
+	"add rule %f swarm publish dnat %f to %f daddr . meta l4proto . th dport map @addr_ports\n"
+	"add rule %f swarm publish dnat %f to meta l4proto . th dport map @ports\n"
+	"add rule %f swarm prerouting fib daddr type local jump publish\n"
+	"add rule %f swarm forward iifname . oifname @same accept\n"
+	"add rule %f swarm forward ct state established,related accept\n"
+	"add rule %f swarm forward iifname @internal drop\n"
+	"add rule %f swarm forward oifname @internal drop\n"
+	"add rule %f swarm forward ct status dnat accept\n"
+	"add rule %f swarm forward oifname @bridges drop\n"
+	"add rule %f swarm postrouting oifname . %f saddr @subnets ct status dnat masquerade\n"
+	"add rule %f swarm postrouting iifname @masq oifname != @bridges masquerade\n"
+	"flush set %f swarm bridges\n"
+	"flush set %f swarm internal\n"
+	"flush set %f swarm masq\n"
+	"flush set %f swarm same\n"
+	"flush set %f swarm subnets\n"
+	"flush map %f swarm ports\n"
+	"flush map %f swarm addr_ports\n";
+
+/* The node's loopback. IPv6's is sent on by nobody (net/port_proxy.h). */
+static const char loopback[] =
+	"add rule ip swarm output fib daddr type local jump publish\n"
 	/* route_localnet is on for the bridges: their containers may not reach 127.0.0.0/8 by it */
 	"add rule ip swarm raw iifname @bridges ip daddr 127.0.0.0/8 drop\n"
-	"add rule ip swarm publish dnat ip to ip daddr . meta l4proto . th dport map @addr_ports\n"
-	"add rule ip swarm publish dnat ip to meta l4proto . th dport map @ports\n"
-	"add rule ip swarm prerouting fib daddr type local jump publish\n"
-	"add rule ip swarm output fib daddr type local jump publish\n"
-	"add rule ip swarm forward iifname . oifname @same accept\n"
-	"add rule ip swarm forward ct state established,related accept\n"
-	"add rule ip swarm forward iifname @internal drop\n"
-	"add rule ip swarm forward oifname @internal drop\n"
-	"add rule ip swarm forward ct status dnat accept\n"
-	"add rule ip swarm forward oifname @bridges drop\n"
 	"add rule ip swarm postrouting ip saddr 127.0.0.0/8 oifname @bridges ct status dnat "
-	"masquerade\n"
-	"add rule ip swarm postrouting oifname . ip saddr @subnets ct status dnat masquerade\n"
-	"add rule ip swarm postrouting iifname @masq oifname != @bridges masquerade\n"
-	"flush set ip swarm bridges\n"
-	"flush set ip swarm internal\n"
-	"flush set ip swarm masq\n"
-	"flush set ip swarm same\n"
-	"flush set ip swarm subnets\n"
-	"flush map ip swarm ports\n"
-	"flush map ip swarm addr_ports\n";
+	"masquerade\n",
+		  loopback6[] = "add rule ip6 swarm output ip6 daddr != ::1 fib daddr type local "
+				"jump publish\n";
+
+/* Added first, for the deletion not to fail. */
+static const char no_table[] = "add table ip swarm\ndelete table ip swarm\n",
+		  no_table6[] = "add table ip6 swarm\ndelete table ip6 swarm\n";
+
+static const char *family(bool six)
+{
+	return six ? "ip6" : "ip";
+}
+
+static void say_table(struct buf *b, bool six)
+{
+	for (const char *p = table; *p; p++) {
+		if (*p != '%') {
+			buf_char(b, *p);
+			continue;
+		}
+		p++;
+		buf_str(b, *p == 'f' ? family(six) : six ? "ipv6_addr" : "ipv4_addr");
+	}
+	buf_str(b, six ? loopback6 : loopback);
+}
 
 int firewall_open(struct firewall **ret, struct err *err)
 {
@@ -107,8 +134,8 @@ void firewall_destroy(struct firewall *fw)
 {
 	if (!fw)
 		return;
-	/* added first, for the deletion not to fail */
-	nft_run_cmd_from_buffer(fw->nft, "add table ip swarm\ndelete table ip swarm\n");
+	nft_run_cmd_from_buffer(fw->nft, no_table);
+	nft_run_cmd_from_buffer(fw->nft, no_table6);
 	firewall_close(fw);
 }
 
@@ -127,14 +154,17 @@ static int run(struct firewall *fw, const char *commands, struct err *err)
 
 static void say_bridge(struct buf *b, const char *verb, const struct bridge *br)
 {
-	buf_printf(b, "%s element ip swarm bridges { \"%s\" }\n", verb, br->name);
-	buf_printf(b, "%s element ip swarm subnets { \"%s\" . %s }\n", verb, br->name, br->subnet);
+	const char *f = family(br->six);
+
+	buf_printf(b, "%s element %s swarm bridges { \"%s\" }\n", verb, f, br->name);
+	buf_printf(b, "%s element %s swarm subnets { \"%s\" . %s }\n", verb, f, br->name,
+		   br->subnet);
 	if (br->internal)
-		buf_printf(b, "%s element ip swarm internal { \"%s\" }\n", verb, br->name);
+		buf_printf(b, "%s element %s swarm internal { \"%s\" }\n", verb, f, br->name);
 	if (br->masquerade)
-		buf_printf(b, "%s element ip swarm masq { \"%s\" }\n", verb, br->name);
+		buf_printf(b, "%s element %s swarm masq { \"%s\" }\n", verb, f, br->name);
 	if (br->icc)
-		buf_printf(b, "%s element ip swarm same { \"%s\" . \"%s\" }\n", verb, br->name,
+		buf_printf(b, "%s element %s swarm same { \"%s\" . \"%s\" }\n", verb, f, br->name,
 			   br->name);
 }
 
@@ -143,13 +173,14 @@ static void say_port(struct buf *b, const char *verb, const struct fw_port *p)
 	const char *proto = p->proto == IPPROTO_UDP    ? "udp"
 			    : p->proto == IPPROTO_SCTP ? "sctp"
 						       : "tcp";
-	char host[INET_ADDRSTRLEN], to[INET_ADDRSTRLEN];
-	bool any = !p->host_addr.s_addr, add = *verb == 'a';
+	char host[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
+	bool any = inaddr_is_any(&p->host_addr), add = *verb == 'a';
 
-	inet_ntop(AF_INET, &p->host_addr, host, sizeof(host));
-	inet_ntop(AF_INET, &p->addr, to, sizeof(to));
-	buf_printf(b, "%s element ip swarm %s { %s%s%s . %u", verb, any ? "ports" : "addr_ports",
-		   any ? "" : host, any ? "" : " . ", proto, p->host_port);
+	inaddr_format(&p->host_addr, host);
+	inaddr_format(&p->addr, to);
+	buf_printf(b, "%s element %s swarm %s { %s%s%s . %u", verb, family(!inaddr_is4(&p->addr)),
+		   any ? "ports" : "addr_ports", any ? "" : host, any ? "" : " . ", proto,
+		   p->host_port);
 	if (add)
 		buf_printf(b, " : %s . %u", to, p->port);
 	buf_str(b, " }\n");
@@ -169,16 +200,30 @@ static void say_esp_only(struct buf *b, bool on)
 		buf_str(b, "delete chain ip swarm encrypted\n");
 }
 
+static bool wants_six(const struct firewall *fw)
+{
+	for (size_t i = 0; i < fw->n_bridges; i++)
+		if (fw->bridges[i].six)
+			return true;
+	return false;
+}
+
 int firewall_sync(struct firewall *fw, struct err *err)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
 
 	fw->live = true;
-	buf_str(&b, table);
+	fw->six = wants_six(fw);
+	say_table(&b, false);
+	if (fw->six)
+		say_table(&b, true);
+	else
+		run(fw, no_table6, NULL); /* which a kernel without IPv6 refuses */
 	for (size_t i = 0; i < fw->n_bridges; i++)
 		say_bridge(&b, "add", &fw->bridges[i]);
 	for (size_t i = 0; i < fw->n_ports; i++)
-		say_port(&b, "add", &fw->ports[i]);
+		if (fw->six || inaddr_is4(&fw->ports[i].addr))
+			say_port(&b, "add", &fw->ports[i]);
 	if (fw->esp_only)
 		say_esp_only(&b, true);
 	return run(fw, b.data, err);
@@ -189,7 +234,7 @@ static int apply(struct firewall *fw, const struct buf *b, struct err *err)
 {
 	if (!fw->live || !b->len)
 		return 0;
-	return run(fw, b->data, NULL) ? firewall_sync(fw, err) : 0;
+	return fw->six != wants_six(fw) || run(fw, b->data, NULL) ? firewall_sync(fw, err) : 0;
 }
 
 int firewall_esp_only(struct firewall *fw, bool on, struct err *err)
@@ -203,25 +248,28 @@ int firewall_esp_only(struct firewall *fw, bool on, struct err *err)
 	return apply(fw, &text, err);
 }
 
-static struct bridge *find_bridge(struct firewall *fw, const char *name)
+static struct bridge *find_bridge(struct firewall *fw, const char *name, bool six)
 {
 	for (size_t i = 0; i < fw->n_bridges; i++)
-		if (streq(fw->bridges[i].name, name))
+		if (streq(fw->bridges[i].name, name) && fw->bridges[i].six == six)
 			return &fw->bridges[i];
 	return NULL;
 }
 
 int firewall_bridge_set(struct firewall *fw, const struct fw_bridge *b, struct err *err)
 {
-	struct bridge new = {.internal = b->internal, .masquerade = b->masquerade, .icc = b->icc},
+	struct bridge new = {.six = !inaddr_is4(&b->subnet),
+			     .internal = b->internal,
+			     .masquerade = b->masquerade,
+			     .icc = b->icc},
 		      *old;
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	char net[INET_ADDRSTRLEN];
+	char net[INET6_ADDRSTRLEN];
 
 	snprintf(new.name, sizeof(new.name), "%s", b->name);
-	inet_ntop(AF_INET, &b->subnet, net, sizeof(net));
-	snprintf(new.subnet, sizeof(new.subnet), "%s/%u", net, b->prefix);
-	old = find_bridge(fw, b->name);
+	snprintf(new.subnet, sizeof(new.subnet), "%s/%u", inaddr_format(&b->subnet, net),
+		 b->prefix);
+	old = find_bridge(fw, b->name, new.six);
 	if (old) {
 		say_bridge(&text, "delete", old);
 		*old = new;
@@ -235,13 +283,16 @@ int firewall_bridge_set(struct firewall *fw, const struct fw_bridge *b, struct e
 
 void firewall_bridge_del(struct firewall *fw, const char *name)
 {
-	struct bridge *b = find_bridge(fw, name);
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	if (!b)
-		return;
-	say_bridge(&text, "delete", b);
-	*b = fw->bridges[--fw->n_bridges];
+	for (int six = 0; six < 2; six++) {
+		struct bridge *b = find_bridge(fw, name, six);
+
+		if (!b)
+			continue;
+		say_bridge(&text, "delete", b);
+		*b = fw->bridges[--fw->n_bridges];
+	}
 	apply(fw, &text, NULL);
 }
 
@@ -250,8 +301,8 @@ static struct fw_port *find_port(struct firewall *fw, const struct fw_port *p)
 	for (size_t i = 0; i < fw->n_ports; i++) {
 		struct fw_port *q = &fw->ports[i];
 
-		if (q->proto == p->proto && q->host_addr.s_addr == p->host_addr.s_addr &&
-		    q->host_port == p->host_port)
+		if (q->proto == p->proto && q->host_port == p->host_port &&
+		    inaddr_equal(&q->host_addr, &p->host_addr))
 			return q;
 	}
 	return NULL;

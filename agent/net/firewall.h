@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The nftables table "ip swarm": masquerade, isolation between bridges, published ports, and that
+ * The nftables tables "ip swarm" and, while a bridge has IPv6, "ip6 swarm": masquerade, isolation between bridges, published ports, and that
  * encrypted networks stay so. Nobody else's table is looked at or touched.
  *
  * The caller states bridges and ports; the state is kept here and in the kernel. Until
@@ -11,9 +11,8 @@
  */
 #pragma once
 
-#include <netinet/in.h>
-
 #include "core/err.h"
+#include "net/inaddr.h"
 
 struct firewall;
 
@@ -33,20 +32,24 @@ int firewall_esp_only(struct firewall *fw, bool on, struct err *err);
 
 struct fw_bridge {
 	const char *name;
-	struct in_addr subnet;
+	struct in6_addr subnet; /* of either family (net/inaddr.h), as all here */
 	unsigned int prefix;
 	bool internal; /* nothing in, nothing out */
 	bool masquerade;
 	bool icc; /* its containers reach each other by way of the node, too */
 };
-/* One that is there already is replaced. */
+/* One of this name and family that is there already is replaced. */
 int firewall_bridge_set(struct firewall *fw, const struct fw_bridge *b, struct err *err);
+/* In both families. */
 void firewall_bridge_del(struct firewall *fw, const char *name);
 
-/* Packets to host_addr:host_port (host_addr 0: to any address of the node) go to addr:port. */
+/*
+ * Packets to host_addr:host_port (0.0.0.0 or ::, to any address of the node) go to addr:port. Both
+ * addresses are of one family. Packets to ::1 stay on the node: the kernel does not send them on.
+ */
 struct fw_port {
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
-	struct in_addr host_addr, addr;
+	struct in6_addr host_addr, addr;
 	uint16_t host_port, port; /* host byte order */
 };
 int firewall_ports_add(struct firewall *fw, const struct fw_port *ports, size_t n, struct err *err);

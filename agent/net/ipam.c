@@ -118,18 +118,18 @@ int ipam_new(char *const *pools, struct ipam **ret, struct err *err)
 	struct ipam *ipam = xcalloc(1, sizeof(*ipam));
 
 	list_init(&ipam->subnets);
-	if (!pools || !pools[0]) {
-		for (uint32_t i = 17; i < 32; i++)
-			add_pool(ipam, (struct ip_range){172u << 24 | i << 16, 16}, 16);
-		add_pool(ipam, (struct ip_range){192u << 24 | 168u << 16, 16}, 20);
-	}
 	for (; pools && *pools; pools++) {
-		int rc = parse_pool(ipam, *pools, err);
+		int rc = strchr(*pools, ':') ? 0 : parse_pool(ipam, *pools, err);
 
 		if (rc) {
 			ipam_free(ipam);
 			return rc;
 		}
+	}
+	if (!ipam->n_pools) {
+		for (uint32_t i = 17; i < 32; i++)
+			add_pool(ipam, (struct ip_range){172u << 24 | i << 16, 16}, 16);
+		add_pool(ipam, (struct ip_range){192u << 24 | 168u << 16, 16}, 20);
 	}
 	*ret = ipam;
 	return 0;

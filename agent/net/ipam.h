@@ -24,7 +24,7 @@ char *ip_format(uint32_t ip, char dst[16]);
 bool ip_in(uint32_t ip, const struct ip_range *r);
 bool ip_ranges_overlap(const struct ip_range *a, const struct ip_range *b);
 
-/* pools: "base=10.0.0.0/8,size=24" texts, NULL-terminated; NULL or empty: Docker's defaults. */
+/* pools: "base=10.0.0.0/8,size=24" texts, NULL-terminated, or NULL; without any of IPv4 Docker's defaults. */
 int ipam_new(char *const *pools, struct ipam **ret, struct err *err);
 void ipam_free(struct ipam *ipam);
 

@@ -7,7 +7,7 @@
 struct addrs {
 	size_t n;
 	struct {
-		uint32_t ip;
+		struct in6_addr ip;
 		unsigned int refs;
 	} v[];
 };
@@ -33,9 +33,20 @@ static bool lower(const char *s, char dst[NAME_MAX_SIZE])
 	return true;
 }
 
-static void ip_key(uint32_t ip, char dst[9])
+void names_add4(struct names *n, const char *name, uint32_t ip, bool reverse)
 {
-	snprintf(dst, 9, "%08x", ip);
+	struct in6_addr a = inaddr_of_u32(ip);
+
+	if (ip)
+		names_add(n, name, &a, reverse);
+}
+
+void names_del4(struct names *n, const char *name, uint32_t ip, bool reverse)
+{
+	struct in6_addr a = inaddr_of_u32(ip);
+
+	if (ip)
+		names_del(n, name, &a, reverse);
 }
 
 void names_init(struct names *n)
@@ -61,13 +72,13 @@ void names_done(struct names *n)
 	map_done(&n->by_ip);
 }
 
-static void reverse_add(struct names *n, const char *name, uint32_t ip)
+static void reverse_add(struct names *n, const char *name, const struct in6_addr *ip)
 {
 	struct back *b;
-	char key[9];
+	char key[INET6_ADDRSTRLEN];
 	size_t i;
 
-	ip_key(ip, key);
+	inaddr_format(ip, key);
 	b = map_get(&n->by_ip, key);
 	for (i = 0; b && i < b->n; i++)
 		if (streq(b->v[i].name, name)) {
@@ -81,12 +92,12 @@ static void reverse_add(struct names *n, const char *name, uint32_t ip)
 	map_put(&n->by_ip, key, b);
 }
 
-static void reverse_del(struct names *n, const char *name, uint32_t ip)
+static void reverse_del(struct names *n, const char *name, const struct in6_addr *ip)
 {
 	struct back *b;
-	char key[9];
+	char key[INET6_ADDRSTRLEN];
 
-	ip_key(ip, key);
+	inaddr_format(ip, key);
 	b = map_get(&n->by_ip, key);
 	for (size_t i = 0; b && i < b->n; i++) {
 		if (!streq(b->v[i].name, name) || --b->v[i].refs)
@@ -99,41 +110,41 @@ static void reverse_del(struct names *n, const char *name, uint32_t ip)
 	}
 }
 
-void names_add(struct names *n, const char *name, uint32_t ip, bool reverse)
+void names_add(struct names *n, const char *name, const struct in6_addr *ip, bool reverse)
 {
 	char key[NAME_MAX_SIZE];
 	struct addrs *a;
 	size_t i;
 
-	if (!name || !ip || !lower(name, key))
+	if (!name || !lower(name, key))
 		return;
 	if (reverse)
 		reverse_add(n, name, ip);
 	a = map_get(&n->by_name, key);
 	for (i = 0; a && i < a->n; i++)
-		if (a->v[i].ip == ip) {
+		if (inaddr_equal(&a->v[i].ip, ip)) {
 			a->v[i].refs++;
 			return;
 		}
 	a = xrealloc(a, sizeof(*a) + (i + 1) * sizeof(a->v[0]));
-	a->v[i].ip = ip;
+	a->v[i].ip = *ip;
 	a->v[i].refs = 1;
 	a->n = i + 1;
 	map_put(&n->by_name, key, a);
 }
 
-void names_del(struct names *n, const char *name, uint32_t ip, bool reverse)
+void names_del(struct names *n, const char *name, const struct in6_addr *ip, bool reverse)
 {
 	char key[NAME_MAX_SIZE];
 	struct addrs *a;
 
-	if (!name || !ip || !lower(name, key))
+	if (!name || !lower(name, key))
 		return;
 	if (reverse)
 		reverse_del(n, name, ip);
 	a = map_get(&n->by_name, key);
 	for (size_t i = 0; a && i < a->n; i++) {
-		if (a->v[i].ip != ip || --a->v[i].refs)
+		if (!inaddr_equal(&a->v[i].ip, ip) || --a->v[i].refs)
 			continue;
 		memmove(&a->v[i], &a->v[i + 1], (--a->n - i) * sizeof(a->v[0]));
 		if (!a->n)
@@ -142,7 +153,7 @@ void names_del(struct names *n, const char *name, uint32_t ip, bool reverse)
 	}
 }
 
-size_t names_lookup(const struct names *n, const char *name, uint32_t *ret, size_t max)
+size_t names_lookup(const struct names *n, const char *name, struct in6_addr *ret, size_t max)
 {
 	char key[NAME_MAX_SIZE];
 	const struct addrs *a;
@@ -156,12 +167,12 @@ size_t names_lookup(const struct names *n, const char *name, uint32_t *ret, size
 	return count;
 }
 
-const char *names_reverse(const struct names *n, uint32_t ip)
+const char *names_reverse(const struct names *n, const struct in6_addr *ip)
 {
 	const struct back *b;
-	char key[9];
+	char key[INET6_ADDRSTRLEN];
 
-	ip_key(ip, key);
+	inaddr_format(ip, key);
 	b = map_get(&n->by_ip, key);
 	return b ? b->v[0].name : NULL;
 }

@@ -33,6 +33,7 @@ struct nets_options {
 	const char *datapath; /* its kind, --datapath; NULL: auto */
 	bool return_direct; /* --ingress-return=direct */
 	const char *data_root, *exec_root;
+	const char *engine_id; /* decides which IPv6 subnets are chosen */
 	const char *bip; /* docker0's address as CIDR; NULL: chosen */
 	char **pools; /* --default-address-pool values, NULL-terminated, or NULL */
 	char **dns, **dns_search, **dns_opts; /* NULL-terminated or NULL */
@@ -118,7 +119,7 @@ struct sandbox_options {
 };
 
 struct endpoint_options {
-	const char *ip4, *mac; /* NULL: chosen */
+	const char *ip4, *ip6, *mac; /* NULL: chosen */
 	json_t *aliases; /* array or NULL; kept */
 	json_t *links; /* "name:alias", names that this container alone has for others; or NULL; kept */
 	json_t *swarm; /* {"service_id","service_name","task_id","task_name","vip","aliases","ports"} or NULL */

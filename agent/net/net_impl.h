@@ -10,7 +10,9 @@
 #include "net/driver.h"
 #include "net/firewall.h"
 #include "net/ipsec.h"
+#include "net/inaddr.h"
 #include "net/ipam.h"
+#include "net/ipam6.h"
 #include "net/names.h"
 #include "net/net.h"
 #include "net/netlink.h"
@@ -21,6 +23,7 @@
 
 struct uplinks;
 struct dns_server;
+struct port_proxy;
 
 struct nets {
 	struct nets_options opt; /* its strings are copies */
@@ -28,6 +31,7 @@ struct nets {
 	struct firewall *fw;
 	struct ports *ports;
 	struct ipam *ipam;
+	struct ipam6 *ipam6;
 	struct uplinks *uplinks;
 	struct ipsec *ipsec; /* of encrypted networks */
 	struct list_head networks, sandboxes;
@@ -62,6 +66,11 @@ struct network {
 	struct ip_range range; /* prefix 0: the whole subnet */
 	uint32_t gateway;
 	unsigned int mtu;
+	/* all with IPv6 */
+	struct subnet6 *subnet6; /* NULL: without */
+	struct ip6_range range6; /* prefix 0: the whole subnet */
+	struct in6_addr gateway6;
+	json_t *aux6; /* object or NULL */
 	/* bridge */
 	char bridge[IF_NAMESIZE];
 	int bridge_index;
@@ -77,10 +86,11 @@ struct endpoint {
 	struct sandbox *sandbox;
 	char id[HEX_ID_SIZE];
 	uint32_t ip; /* 0: none (host, none) */
+	struct in6_addr ip6; /* :: none */
 	uint8_t mac[6];
 	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
 	int host_index;
-	char *ip_wanted; /* as the user gave it, or NULL */
+	char *ip_wanted, *ip6_wanted; /* as the user gave them, or NULL */
 	json_t *aliases, *links, *swarm; /* or NULL */
 	bool up; /* in the kernel, its names known */
 	bool published; /* its record is told */
@@ -90,8 +100,9 @@ struct endpoint {
 struct published {
 	uint8_t proto;
 	uint16_t port, host_port;
-	struct in_addr host_addr;
+	struct in6_addr host_addr; /* of either family */
 	int fd; /* that reserves it, or -1 */
+	struct port_proxy *proxy; /* of what the firewall does not send on, or NULL */
 };
 
 struct sandbox {
@@ -105,6 +116,7 @@ struct sandbox {
 	struct published *published;
 	size_t n_published;
 	uint32_t ports_ip; /* that the firewall sends them to; 0: nowhere */
+	struct in6_addr ports_ip6; /* that of IPv6; :: nowhere */
 	json_t *exposed; /* "80/tcp" of ports without binding, or NULL */
 	struct dns_server *dns_server;
 };
@@ -124,6 +136,8 @@ static inline struct dp_addr dp_ip(uint32_t ip)
 
 /* bridge.c */
 extern const struct net_driver net_driver_bridge;
+/* bridge6.c: what a bridge that is there needs for IPv6. */
+int bridge6_up(struct network *n, struct err *err);
 /* Best effort: a file below /proc/sys/net of the thread's namespace. */
 void sysctl_set(const char *value, const char *fmt, ...) _printf_(2, 3);
 
@@ -149,6 +163,11 @@ int network_bool_option(json_t *options, const char *key, bool *ret, struct err 
 const char *network_option(const struct network *n, const char *key); /* "": not given */
 /* Fill a network from a create request or its own file; what is wrong in dockerd's words. */
 int network_parse(struct network *n, json_t *body, struct err *err);
+/* An object of strings of the body, owned; absent and null are the empty one. */
+int network_strings(json_t *body, const char *key, json_t **ret, struct err *err);
+/* network6.c: the IPv6 part of IPAM's Config, NULL if none is given; and back. */
+int network6_parse(struct network *n, json_t *config, struct err *err);
+json_t *network6_config(const struct network *n);
 json_t *network_file(struct network *n);
 
 /* netns.c: remove a namespace's file and mount. Any thread. */

@@ -381,6 +381,46 @@ int rt_addrs(struct rt *rt, int index,
 	return talk(rt, msg_new(RTM_GETADDR, NLM_F_DUMP, &ifa, sizeof(ifa)), each_addr);
 }
 
+int rt_addr6_add(struct rt *rt, int index, const struct in6_addr *addr, unsigned int prefix)
+{
+	struct ifaddrmsg ifa = {
+		.ifa_family = AF_INET6, .ifa_prefixlen = prefix, .ifa_index = index};
+	struct nl_msg *msg = msg_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &ifa, sizeof(ifa));
+
+	put(msg, IFA_LOCAL, addr, sizeof(*addr));
+	put(msg, IFA_ADDRESS, addr, sizeof(*addr));
+	put_u32(msg, IFA_FLAGS, IFA_F_NODAD);
+	return ignore(talk(rt, msg, NULL), -EEXIST);
+}
+
+static struct nl_msg *default6_msg(int type, int flags, const struct in6_addr *gateway)
+{
+	struct rtmsg rt = {
+		.rtm_family = AF_INET6,
+		.rtm_protocol = RTPROT_BOOT,
+		.rtm_scope = RT_SCOPE_UNIVERSE,
+		.rtm_type = RTN_UNICAST,
+	};
+	struct nl_msg *msg = msg_new(type, flags, &rt, sizeof(rt));
+
+	put_u32(msg, RTA_TABLE, RT_TABLE_MAIN);
+	if (gateway)
+		put(msg, RTA_GATEWAY, gateway, sizeof(*gateway));
+	return msg;
+}
+
+int rt_default6_set(struct rt *rt, const struct in6_addr *gateway)
+{
+	/* a kernel without IPv6 has no routes either */
+	int rc = ignore(talk(rt, default6_msg(RTM_DELROUTE, 0, NULL), NULL), -ESRCH);
+
+	if (IN6_IS_ADDR_UNSPECIFIED(gateway))
+		return ignore(ignore(rc, -EAFNOSUPPORT), -EOPNOTSUPP);
+	if (rc)
+		return rc;
+	return talk(rt, default6_msg(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, gateway), NULL);
+}
+
 static struct nl_msg *route_msg(int type, int flags, const struct rt_route *r)
 {
 	struct rtmsg rt = {

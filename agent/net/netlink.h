@@ -71,6 +71,11 @@ int rt_addr_del(struct rt *rt, int index, struct in_addr addr, unsigned int pref
 int rt_addrs(struct rt *rt, int index,
 	     void (*fn)(struct in_addr addr, unsigned int prefix, void *arg), void *arg);
 
+/* Usable at once: nobody else is asked whether they have it. */
+int rt_addr6_add(struct rt *rt, int index, const struct in6_addr *addr, unsigned int prefix);
+/* The default route of IPv6 is via gateway (none: ::) of the link, whatever it was. */
+int rt_default6_set(struct rt *rt, const struct in6_addr *gateway);
+
 struct rt_route {
 	struct in_addr dst;
 	unsigned int prefix; /* 0: default */

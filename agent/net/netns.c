@@ -87,6 +87,14 @@ static int ingress_routes(struct rt *in, const struct netns_link *l, int index)
 	return rc;
 }
 
+/* Of the namespace that the thread is in. */
+static int add_ip6(struct rt *in, const struct netns_link *l, int index)
+{
+	sysctl_set("0", "ipv6/conf/%s/disable_ipv6", l->if_name);
+	sysctl_set("0", "ipv6/conf/%s/accept_dad", l->if_name);
+	return rt_addr6_add(in, index, &l->ip6, l->prefix6);
+}
+
 static int make_link(struct rt *out, struct rt *in, int netns, struct netns_link *l,
 		     struct err *err)
 {
@@ -111,6 +119,8 @@ static int make_link(struct rt *out, struct rt *in, int netns, struct netns_link
 		rc = rt_port_set(out, host.index, l->isolated, true);
 	if (!rc)
 		rc = rt_addr_add(in, peer.index, (struct in_addr){htonl(l->ip)}, l->prefix);
+	if (!rc && !inaddr_is_zero(&l->ip6))
+		rc = add_ip6(in, l, peer.index);
 	if (!rc)
 		rc = rt_link_up(in, peer.index);
 	rt_link_no_ipv6(out, host.index); /* which the kernel may lack altogether */
@@ -126,13 +136,16 @@ static int make_link(struct rt *out, struct rt *in, int netns, struct netns_link
 	return rc ? err_errno(err, rc, "cannot set up the link %s", l->if_name) : 0;
 }
 
-static int set_default(struct rt *in, uint32_t gateway, struct err *err)
+static int set_default(struct rt *in, uint32_t gateway, const struct in6_addr *gateway6,
+		       struct err *err)
 {
 	struct rt_route none = {0}, route = {.gateway = {htonl(gateway)}};
 	int rc = rt_route_del(in, &none);
 
 	if (!rc && gateway)
 		rc = rt_route_add(in, &route);
+	if (!rc)
+		rc = rt_default6_set(in, gateway6);
 	return rc ? err_errno(err, rc, "cannot set the default route") : 0;
 }
 
@@ -151,7 +164,7 @@ static int inside(struct netns_job *job, struct rt *out)
 	for (size_t i = 0; !rc && i < job->n_links; i++)
 		rc = make_link(out, in, self, &job->links[i], &job->err);
 	if (!rc && job->set_default)
-		rc = set_default(in, job->gateway, &job->err);
+		rc = set_default(in, job->gateway, &job->gateway6, &job->err);
 	if (!rc && job->dns)
 		rc = dns_sockets_open(&job->dns_sockets, &job->err);
 	rt_close(in);

@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "net/dns_sockets.h"
+#include "net/inaddr.h"
 
 struct netns_link {
 	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
@@ -17,6 +18,8 @@ struct netns_link {
 	uint8_t mac[6];
 	uint32_t ip; /* host byte order */
 	unsigned int prefix, mtu;
+	struct in6_addr ip6; /* :: none */
+	unsigned int prefix6;
 	/* Ingress: replies of published ports leave by this link (datapath/dp.h). */
 	bool ingress;
 	uint32_t gateway;
@@ -37,8 +40,9 @@ struct netns_job {
 	size_t n_links;
 	char (*drop)[IF_NAMESIZE]; /* host ends to remove */
 	size_t n_drop;
-	bool set_default; /* the default route is via gateway (0: there is none) */
+	bool set_default; /* the default routes are via the gateways (0, ::: there is none) */
 	uint32_t gateway;
+	struct in6_addr gateway6; /* the same for IPv6 */
 	struct netns_file *files; /* to write, in place */
 	size_t n_files;
 	bool dns; /* make the sockets of the DNS server */

@@ -43,6 +43,8 @@ void network_free(struct network *n)
 	records_free(n);
 	names_done(&n->names);
 	ipam_subnet_free(n->subnet);
+	subnet6_free(n->subnet6);
+	json_decref(n->aux6);
 	json_decref(n->options);
 	json_decref(n->labels);
 	json_decref(n->ipam_options);
@@ -294,6 +296,7 @@ static struct nets *alloc(const struct nets_options *opt)
 
 	nets->opt = *opt;
 	nets->opt.dp = NULL; /* nets_set_dp() */
+	nets->opt.engine_id = NULL; /* asked for once, at the start */
 	nets->opt.datapath = xstrdup(opt->datapath);
 	nets->opt.data_root = xstrdup(opt->data_root);
 	nets->opt.exec_root = xstrdup(opt->exec_root);
@@ -323,6 +326,7 @@ static void release(struct nets *nets)
 	records_done(nets);
 	nets_swarm_done(nets);
 	ipam_free(nets->ipam);
+	ipam6_free(nets->ipam6);
 	ports_free(nets->ports);
 	firewall_close(nets->fw);
 	rt_close(nets->rt);
@@ -357,6 +361,9 @@ int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err
 		rc = firewall_open(&nets->fw, err);
 	if (!rc)
 		rc = ipam_new(nets->opt.pools, &nets->ipam, err);
+	if (!rc)
+		rc = ipam6_new(nets->opt.pools, opt->engine_id ? opt->engine_id : "", &nets->ipam6,
+			       err);
 	if (!rc && opt->bip) {
 		struct ip_range r;
 

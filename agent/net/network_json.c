@@ -14,8 +14,7 @@ static const char *str(json_t *o, const char *key)
 	return s ? s : "";
 }
 
-/* An object of strings, owned; absent and null are the empty one. */
-static int strings_of(json_t *body, const char *key, json_t **ret, struct err *err)
+int network_strings(json_t *body, const char *key, json_t **ret, struct err *err)
 {
 	json_t *o = json_object_get(body, key), *v;
 	const char *k;
@@ -92,7 +91,7 @@ static int take_aux(struct network *n, json_t *config, struct err *err)
 {
 	json_t *v;
 	const char *k;
-	int rc = strings_of(config, "AuxiliaryAddresses", &n->aux, err);
+	int rc = network_strings(config, "AuxiliaryAddresses", &n->aux, err);
 
 	if (rc)
 		return rc;
@@ -118,9 +117,6 @@ static int parse_subnet(struct network *n, json_t *config, struct err *err)
 	int rc;
 
 	if (*subnet) {
-		if (strchr(subnet, ':'))
-			return err_set(err, -EOPNOTSUPP, "IPv6 subnets are not supported: %s",
-				       subnet);
 		if (ip_range_parse(subnet, &r) || ip_parse(subnet, &ip))
 			return err_set(
 				err, -EINVAL,
@@ -170,10 +166,19 @@ static int parse_subnet(struct network *n, json_t *config, struct err *err)
 	return take_aux(n, config, err);
 }
 
+static bool is_six(json_t *config)
+{
+	const char *subnet = str(config, "Subnet");
+
+	return strchr(*subnet ? subnet : str(config, "Gateway"), ':');
+}
+
 static int parse_ipam(struct network *n, json_t *body, struct err *err)
 {
 	json_t *ipam = json_object_get(body, "IPAM"), *configs = json_object_get(ipam, "Config");
+	json_t *four = NULL, *six = NULL, *v;
 	const char *driver = str(ipam, "Driver");
+	size_t i;
 	int rc;
 
 	if ((ipam && !json_is_object(ipam) && !json_is_null(ipam)) ||
@@ -183,34 +188,45 @@ static int parse_ipam(struct network *n, json_t *body, struct err *err)
 		return err_set(err, -ENOENT,
 			       "could not find plugin %s in v1 plugin registry: plugin not found",
 			       driver);
-	rc = strings_of(ipam, "Options", &n->ipam_options, err);
+	rc = network_strings(ipam, "Options", &n->ipam_options, err);
 	if (rc)
 		return rc;
 	if (!n->driver->addresses)
 		return 0;
-	if (json_array_size(configs) > 1)
-		return err_set(err, -EINVAL, "%s driver doesn't support multiple subnets",
-			       n->driver->name);
-	return parse_subnet(n, json_array_get(configs, 0), err);
+	json_array_foreach (configs, i, v) {
+		json_t **family = is_six(v) ? &six : &four;
+
+		if (*family)
+			return err_set(err, -EINVAL, "%s driver doesn't support multiple subnets",
+				       n->driver->name);
+		*family = v;
+	}
+	rc = parse_subnet(n, four, err);
+	/* without EnableIPv6 dockerd takes no notice of an IPv6 subnet */
+	if (!rc && json_is_true(json_object_get(body, "EnableIPv6")))
+		rc = network6_parse(n, six, err);
+	return rc;
 }
 
 int network_parse(struct network *n, json_t *body, struct err *err)
 {
-	int rc = strings_of(body, "Options", &n->options, err);
+	int rc = network_strings(body, "Options", &n->options, err);
 
 	if (!rc)
-		rc = strings_of(body, "Labels", &n->labels, err);
+		rc = network_strings(body, "Labels", &n->labels, err);
 	if (rc)
 		return rc;
 	n->internal = json_is_true(json_object_get(body, "Internal"));
 	n->attachable = json_is_true(json_object_get(body, "Attachable"));
-	if (json_is_true(json_object_get(body, "EnableIPv6")))
-		return err_set(err, -EOPNOTSUPP,
-			       "IPv6 networks are not supported: create the network %s without it",
-			       n->name);
 	if (json_is_string(json_object_get(body, "EnableIPv4")) ||
-	    json_is_false(json_object_get(body, "EnableIPv4")))
-		return err_set(err, -EINVAL, "IPv4 or IPv6 must be enabled");
+	    json_is_false(json_object_get(body, "EnableIPv4"))) {
+		if (!json_is_true(json_object_get(body, "EnableIPv6")))
+			return err_set(err, -EINVAL, "IPv4 or IPv6 must be enabled");
+		return err_set(err, -EOPNOTSUPP,
+			       "networks without IPv4 are not supported: create the network %s "
+			       "with both",
+			       n->name);
+	}
 	if (n->driver->parse)
 		rc = n->driver->parse(n, err);
 	if (rc)
@@ -222,7 +238,7 @@ static json_t *ipam_config(const struct network *n)
 {
 	const struct ip_range *r;
 	char base[16], text[32];
-	json_t *c;
+	json_t *c, *out;
 
 	if (!n->subnet)
 		return json_array();
@@ -238,7 +254,10 @@ static json_t *ipam_config(const struct network *n)
 		json_object_set_new(c, "Gateway", json_string(ip_format(n->gateway, base)));
 	if (json_object_size(n->aux))
 		json_object_set(c, "AuxiliaryAddresses", n->aux);
-	return json_pack("[o]", c);
+	out = json_pack("[o]", c);
+	if (n->subnet6)
+		json_array_append_new(out, network6_config(n));
+	return out;
 }
 
 json_t *network_file(struct network *n)
@@ -249,10 +268,11 @@ json_t *network_file(struct network *n)
 			 "s:{s:s}, s:b, s:O, s:O}",
 			 "Name", n->name, "Id", n->id, "Created", n->created, "Scope",
 			 swarm ? "swarm" : "local", "Driver", n->driver->name, "EnableIPv4", 1,
-			 "EnableIPv6", 0, "IPAM", "Driver", "default", "Options", n->ipam_options,
-			 "Config", ipam_config(n), "Internal", n->internal, "Attachable",
-			 n->attachable, "Ingress", n->ingress, "ConfigFrom", "Network", "",
-			 "ConfigOnly", 0, "Options", n->options, "Labels", n->labels);
+			 "EnableIPv6", n->subnet6 != NULL, "IPAM", "Driver", "default", "Options",
+			 n->ipam_options, "Config", ipam_config(n), "Internal", n->internal,
+			 "Attachable", n->attachable, "Ingress", n->ingress, "ConfigFrom",
+			 "Network", "", "ConfigOnly", 0, "Options", n->options, "Labels",
+			 n->labels);
 }
 
 json_t *net_inspect(struct network *n)
@@ -261,7 +281,8 @@ json_t *net_inspect(struct network *n)
 	struct endpoint *e;
 
 	list_for_each (e, &n->endpoints, in_network) {
-		char mac[18] = "", ip[32] = "", text[16];
+		char mac[18] = "", ip[32] = "", ip6[INET6_ADDRSTRLEN + 4] = "",
+		     text[INET6_ADDRSTRLEN];
 
 		if (!e->up)
 			continue;
@@ -271,10 +292,13 @@ json_t *net_inspect(struct network *n)
 			snprintf(ip, sizeof(ip), "%s/%u", ip_format(e->ip, text),
 				 ipam_subnet_range(n->subnet)->prefix);
 		}
+		if (!inaddr_is_zero(&e->ip6))
+			snprintf(ip6, sizeof(ip6), "%s/%u", inaddr_format(&e->ip6, text),
+				 subnet6_range(n->subnet6)->prefix);
 		json_object_set_new(containers, e->sandbox->id,
 				    json_pack("{s:s, s:s, s:s, s:s, s:s}", "Name", e->sandbox->name,
 					      "EndpointID", e->id, "MacAddress", mac, "IPv4Address",
-					      ip, "IPv6Address", ""));
+					      ip, "IPv6Address", ip6));
 	}
 	json_object_set_new(o, "Containers", containers);
 	return o;

@@ -196,7 +196,7 @@ static void task_name(void (*fn)(struct names *, const char *, uint32_t, bool), 
 
 static void record_names(struct network *n, struct record *r, bool add)
 {
-	void (*fn)(struct names *, const char *, uint32_t, bool) = add ? names_add : names_del;
+	void (*fn)(struct names *, const char *, uint32_t, bool) = add ? names_add4 : names_del4;
 	struct names *names = &n->names;
 	bool service = !str_empty(r->service_name);
 

@@ -121,6 +121,31 @@ static void choose_if_name(struct sandbox *sb, struct endpoint *e)
 	}
 }
 
+static int choose_ip6(struct endpoint *e, const char *wanted, struct err *err)
+{
+	struct network *n = e->network;
+	struct in6_addr ip;
+
+	if (!str_empty(wanted)) {
+		if (ip6_parse(wanted, &ip) || strchr(wanted, '/'))
+			return err_set(err, -EINVAL, "invalid IPv6 address: %s", wanted);
+		if (!network_has_names(n))
+			return err_set(err, -EINVAL,
+				       "user specified IP address is supported on user defined "
+				       "networks only");
+		if (!n->subnet6)
+			return err_set(err, -EINVAL,
+				       "invalid endpoint settings:\nno configured subnet or "
+				       "ip-range contain the IP address %s",
+				       wanted);
+		e->ip6_wanted = xstrdup(wanted);
+	}
+	if (!n->subnet6)
+		return 0;
+	return subnet6_take(n->subnet6, e->ip6_wanted ? &ip : NULL,
+			    n->range6.prefix ? &n->range6 : NULL, &e->ip6, err);
+}
+
 static int choose_addresses(struct endpoint *e, const struct endpoint_options *opt, struct err *err)
 {
 	struct network *n = e->network;
@@ -144,6 +169,8 @@ static int choose_addresses(struct endpoint *e, const struct endpoint_options *o
 			       n->name);
 	}
 	rc = ipam_take(n->subnet, ip, n->range.prefix ? &n->range : NULL, &e->ip, err);
+	if (!rc)
+		rc = choose_ip6(e, opt->ip6, err);
 	if (rc)
 		return rc;
 	a.s_addr = htonl(e->ip);
@@ -197,6 +224,8 @@ void endpoint_free(struct endpoint *e)
 {
 	if (e->network->subnet && e->ip)
 		ipam_give(e->network->subnet, e->ip);
+	if (!inaddr_is_zero(&e->ip6))
+		subnet6_give(e->network->subnet6, &e->ip6);
 	if (e->up) {
 		/* the agent ends and the container does not: in memory only */
 		endpoint_names(e, false);
@@ -207,6 +236,7 @@ void endpoint_free(struct endpoint *e)
 	json_decref(e->links);
 	json_decref(e->swarm);
 	free(e->ip_wanted);
+	free(e->ip6_wanted);
 	free(e);
 }
 
@@ -225,14 +255,20 @@ static bool gives_gateway(const struct endpoint *e)
 	return n->driver->way && n->driver->way(n) != NET_WAY_NONE;
 }
 
+static bool gives_gateway6(const struct endpoint *e)
+{
+	return gives_gateway(e) && e->network->subnet6;
+}
+
 /* dockerd: by the names of the networks; docker_gwbridge is the last resort. */
-static struct endpoint *gateway_without(const struct sandbox *sb, const struct endpoint *a,
-					const struct endpoint *b)
+static struct endpoint *gateway_without(const struct sandbox *sb,
+					bool (*gives)(const struct endpoint *e),
+					const struct endpoint *a, const struct endpoint *b)
 {
 	struct endpoint *e, *best = NULL;
 
 	list_for_each (e, &sb->endpoints, in_sandbox)
-		if (e != a && e != b && gives_gateway(e) &&
+		if (e != a && e != b && gives(e) &&
 		    (!best || (best->hidden && !e->hidden) ||
 		     (best->hidden == e->hidden &&
 		      strcmp(e->network->name, best->network->name) < 0)))
@@ -242,7 +278,12 @@ static struct endpoint *gateway_without(const struct sandbox *sb, const struct e
 
 struct endpoint *sandbox_gateway(const struct sandbox *sb)
 {
-	return gateway_without(sb, NULL, NULL);
+	return gateway_without(sb, gives_gateway, NULL, NULL);
+}
+
+struct endpoint *sandbox_gateway6(const struct sandbox *sb)
+{
+	return gateway_without(sb, gives_gateway6, NULL, NULL);
 }
 
 /* The default route of a container in networks of the swarm alone is by docker_gwbridge. */
@@ -284,27 +325,36 @@ static int gwbridge_join(struct sandbox *sb, struct endpoint **ret, struct err *
 	return rc;
 }
 
-void endpoint_names(struct endpoint *e, bool add)
+static void address_names(const struct endpoint *e, const struct in6_addr *ip, bool add)
 {
-	void (*fn)(struct names * n, const char *name, uint32_t ip, bool reverse) =
+	void (*fn)(struct names * n, const char *name, const struct in6_addr *ip, bool reverse) =
 		add ? names_add : names_del;
 	struct names *names = &e->network->names;
-	struct sandbox *sb = e->sandbox;
+	const struct sandbox *sb = e->sandbox;
 	char short_id[13];
 	json_t *v;
 	size_t i;
 
-	if (!network_has_names(e->network) || e->hidden || e->network->ingress)
-		return;
 	snprintf(short_id, sizeof(short_id), "%.12s", sb->id);
-	fn(names, short_id, e->ip, false);
+	fn(names, short_id, ip, false);
 	if (e->network->swarm)
 		return; /* the others come with its record */
-	fn(names, sb->name, e->ip, true);
+	fn(names, sb->name, ip, true);
 	if (strncmp(sb->hostname, sb->id, 12))
-		fn(names, sb->hostname, e->ip, false);
+		fn(names, sb->hostname, ip, false);
 	json_array_foreach (e->aliases, i, v)
-		fn(names, json_string_value(v), e->ip, false);
+		fn(names, json_string_value(v), ip, false);
+}
+
+void endpoint_names(struct endpoint *e, bool add)
+{
+	struct in6_addr ip = inaddr_of_u32(e->ip);
+
+	if (!network_has_names(e->network) || e->hidden || e->network->ingress || !e->ip)
+		return;
+	address_names(e, &ip, add);
+	if (!inaddr_is_zero(&e->ip6))
+		address_names(e, &e->ip6, add);
 }
 
 bool sandbox_has_dns(const struct sandbox *sb)
@@ -377,6 +427,8 @@ static int job_link(struct netns_job *job, struct endpoint *e, struct err *err)
 	memcpy(l->mac, e->mac, 6);
 	l->ip = e->ip;
 	l->prefix = ipam_subnet_range(n->subnet)->prefix;
+	l->ip6 = e->ip6;
+	l->prefix6 = n->subnet6 ? subnet6_range(n->subnet6)->prefix : 0;
 	l->mtu = n->mtu;
 	l->ingress = n->ingress;
 	l->gateway = n->gateway;
@@ -468,11 +520,13 @@ static void release_all(struct sandbox *sb)
 static void job_gateway(struct op *op)
 {
 	bool leaves = op->kind == OP_DISCONNECT;
-	struct endpoint *gw =
-		gateway_without(op->sb, leaves ? op->e : NULL, leaves ? op->gw : NULL);
+	struct endpoint *a = leaves ? op->e : NULL, *b = leaves ? op->gw : NULL,
+			*gw = gateway_without(op->sb, gives_gateway, a, b),
+			*gw6 = gateway_without(op->sb, gives_gateway6, a, b);
 
 	op->job->set_default = true;
 	op->job->gateway = gw ? gw->network->gateway : 0;
+	op->job->gateway6 = gw6 ? gw6->network->gateway6 : (struct in6_addr){0};
 }
 
 static int prepare_up(struct op *op)

@@ -45,22 +45,26 @@ static void add_extra_hosts(const struct sandbox *sb, struct buf *b)
 	}
 }
 
-/* The container's own names, one line a network. */
+/* The container's own names, one line for each address. */
 static void add_own_hosts(const struct sandbox *sb, struct buf *b)
 {
 	_cleanup_free_ char *full =
 		xasprintf("%s%s%s", sb->hostname, *sb->domainname ? "." : "", sb->domainname);
 	const char *dot = strchr(full, '.');
 	const struct endpoint *e;
-	char ip[16];
+	char ip[INET6_ADDRSTRLEN];
 
 	list_for_each (e, &sb->endpoints, in_sandbox) {
+		struct in6_addr ips[] = {inaddr_of_u32(e->ip), e->ip6};
+
 		if (!e->ip || e->hidden || e->network->ingress || !*sb->hostname)
 			continue;
-		buf_printf(b, "%s\t%s", ip_format(e->ip, ip), full);
-		if (dot)
-			buf_printf(b, " %.*s", (int)(dot - full), full);
-		buf_char(b, '\n');
+		for (int i = 0; i < 2 && !inaddr_is_zero(&ips[i]); i++) {
+			buf_printf(b, "%s\t%s", inaddr_format(&ips[i], ip), full);
+			if (dot)
+				buf_printf(b, " %.*s", (int)(dot - full), full);
+			buf_char(b, '\n');
+		}
 	}
 }
 

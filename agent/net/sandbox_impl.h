@@ -12,6 +12,8 @@ int endpoint_new(struct sandbox *sb, struct network *n, const struct endpoint_op
 void endpoint_free(struct endpoint *e);
 /* The endpoint that the default route and the published ports go by, or NULL. */
 struct endpoint *sandbox_gateway(const struct sandbox *sb);
+/* That of IPv6. */
+struct endpoint *sandbox_gateway6(const struct sandbox *sb);
 /* Names come and go; sandbox.c */
 void endpoint_names(struct endpoint *e, bool add);
 /* Everything above the kernel's links: names, records, datapath. */

@@ -33,11 +33,21 @@ static json_t *dns_names(const struct endpoint *e)
 	return names;
 }
 
+/* The addresses that the user gave. */
+static json_t *wishes(const struct endpoint *e)
+{
+	if (!e->ip_wanted && !e->ip6_wanted)
+		return json_null();
+	return json_pack("{s:s*, s:s*}", "IPv4Address", e->ip_wanted, "IPv6Address", e->ip6_wanted);
+}
+
 static json_t *endpoint_json(const struct endpoint *e)
 {
 	const struct network *n = e->network;
 	bool shown = e->up && e->ip;
-	char ip[16] = "", gw[16] = "", mac[18] = "";
+	char ip[16] = "", gw[16] = "", mac[18] = "", ip6[INET6_ADDRSTRLEN] = "",
+	     gw6[INET6_ADDRSTRLEN] = "";
+	bool six = shown && !inaddr_is_zero(&e->ip6);
 
 	if (shown) {
 		ip_format(e->ip, ip);
@@ -45,15 +55,18 @@ static json_t *endpoint_json(const struct endpoint *e)
 		if (n->gateway && !n->internal)
 			ip_format(n->gateway, gw);
 	}
+	if (six)
+		inaddr_format(&e->ip6, ip6);
+	if (six && !n->internal && !inaddr_is_zero(&n->gateway6))
+		inaddr_format(&n->gateway6, gw6);
 	return json_pack(
 		"{s:o, s:O?, s:O?, s:s, s:n, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:o}",
-		"IPAMConfig",
-		e->ip_wanted ? json_pack("{s:s}", "IPv4Address", e->ip_wanted) : json_null(),
-		"Links", e->links, "Aliases", e->aliases, "MacAddress", mac, "DriverOpts",
-		"GwPriority", 0, "NetworkID", n->id, "EndpointID", e->up ? e->id : "", "Gateway",
-		gw, "IPAddress", ip, "IPPrefixLen",
-		shown ? (int)ipam_subnet_range(n->subnet)->prefix : 0, "IPv6Gateway", "",
-		"GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0, "DNSNames", dns_names(e));
+		"IPAMConfig", wishes(e), "Links", e->links, "Aliases", e->aliases, "MacAddress",
+		mac, "DriverOpts", "GwPriority", 0, "NetworkID", n->id, "EndpointID",
+		e->up ? e->id : "", "Gateway", gw, "IPAddress", ip, "IPPrefixLen",
+		shown ? (int)ipam_subnet_range(n->subnet)->prefix : 0, "IPv6Gateway", gw6,
+		"GlobalIPv6Address", ip6, "GlobalIPv6PrefixLen",
+		six ? (int)subnet6_range(n->subnet6)->prefix : 0, "DNSNames", dns_names(e));
 }
 
 json_t *sandbox_settings(const struct sandbox *sb)
@@ -97,19 +110,21 @@ json_t *sandbox_save(const struct sandbox *sb)
 	struct endpoint *e;
 
 	list_for_each (e, &sb->endpoints, in_sandbox) {
-		char ip[16], mac[18];
+		char ip[16], mac[18], ip6[INET6_ADDRSTRLEN];
 
 		if (!e->up)
 			continue;
 		json_array_append_new(
 			endpoints,
-			json_pack(
-				"{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s?, s:O?, s:O?, s:O?, s:b}",
-				"network", e->network->id, "id", e->id, "ip",
-				e->ip ? ip_format(e->ip, ip) : "", "mac", mac_format(e, mac),
-				"host_if", e->host_if, "if_name", e->if_name, "host_index",
-				e->host_index, "ip_wanted", e->ip_wanted, "aliases", e->aliases,
-				"links", e->links, "swarm", e->swarm, "hidden", e->hidden));
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s?, s:s?, s:O?, "
+				  "s:O?, s:O?, s:b}",
+				  "network", e->network->id, "id", e->id, "ip",
+				  e->ip ? ip_format(e->ip, ip) : "", "ip6",
+				  inaddr_is_zero(&e->ip6) ? "" : inaddr_format(&e->ip6, ip6), "mac",
+				  mac_format(e, mac), "host_if", e->host_if, "if_name", e->if_name,
+				  "host_index", e->host_index, "ip_wanted", e->ip_wanted,
+				  "ip6_wanted", e->ip6_wanted, "aliases", e->aliases, "links",
+				  e->links, "swarm", e->swarm, "hidden", e->hidden));
 	}
 	return json_pack("{s:b, s:b, s:o, s:o, s:O?}", "up", sb->up, "enabled", sb->enabled,
 			 "endpoints", endpoints, "ports", sandbox_ports_save(sb), "exposed",
@@ -126,6 +141,15 @@ static const char *str(json_t *o, const char *key)
 static json_t *or_null(json_t *v)
 {
 	return json_is_null(v) ? NULL : v;
+}
+
+static int restore_ip6(struct endpoint *e, const char *text, struct err *err)
+{
+	struct in6_addr ip;
+
+	if (!e->network->subnet6 || ip6_parse(text, &ip))
+		return err_set(err, -EBADMSG, "what was stored of the endpoint is damaged");
+	return subnet6_take(e->network->subnet6, &ip, NULL, &e->ip6, err);
 }
 
 static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
@@ -157,6 +181,8 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
 	e->swarm = json_incref(opt.swarm);
 	if (*str(o, "ip_wanted"))
 		e->ip_wanted = xstrdup(str(o, "ip_wanted"));
+	if (*str(o, "ip6_wanted"))
+		e->ip6_wanted = xstrdup(str(o, "ip6_wanted"));
 	if (!n->subnet) {
 		e->up = true;
 		return 0;
@@ -166,6 +192,8 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
 		   &e->mac[2], &e->mac[3], &e->mac[4], &e->mac[5]) != 6)
 		return err_set(err, -EBADMSG, "what was stored of the endpoint is damaged");
 	rc = ipam_take(n->subnet, ip, NULL, &e->ip, err);
+	if (!rc && *str(o, "ip6"))
+		rc = restore_ip6(e, str(o, "ip6"), err);
 	if (rc)
 		return rc;
 	rc = rt_link_get(sb->nets->rt, e->host_if, &link);

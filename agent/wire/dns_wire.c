@@ -171,6 +171,8 @@ static bool add_rr(struct buf *b, uint16_t type, const struct dns_rr *rr, uint32
 	data = b->len;
 	if (type == DNS_PTR)
 		ok = rr->name && add_name(b, rr->name);
+	else if (type == DNS_AAAA)
+		buf_add(b, rr->ip6, sizeof(rr->ip6));
 	else
 		add32(b, rr->ip);
 	if (!ok) {
@@ -234,14 +236,34 @@ bool dns_reply_matches(const uint8_t *reply, size_t size, uint16_t id, const uin
 	return true;
 }
 
-bool dns_ptr_parse(const char *name, uint32_t *ret)
+static int digit(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "1.0.0.0.….8.b.d.0.1.0.0.2.ip6.arpa" */
+static bool ptr6_parse(const char *name, uint8_t ret[16])
+{
+	for (int i = 31; i >= 0; i--, name += 2) {
+		int v = digit(*name);
+
+		if (v < 0 || name[1] != '.')
+			return false;
+		ret[i / 2] = i % 2 ? v : ret[i / 2] | v << 4;
+	}
+	return streq(name, "ip6.arpa");
+}
+
+bool dns_ptr_parse(const char *name, uint8_t ret[16])
 {
 	unsigned int a, b, c, d;
 	int n = 0;
 
+	if (ends_with(name, ".ip6.arpa"))
+		return ptr6_parse(name, ret);
 	if (sscanf(name, "%3u.%3u.%3u.%3u.in-addr.arpa%n", &a, &b, &c, &d, &n) != 4 || !n ||
 	    name[n] || a > 255 || b > 255 || c > 255 || d > 255)
 		return false;
-	*ret = d << 24 | c << 16 | b << 8 | a;
+	memcpy(ret, (uint8_t[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, d, c, b, a}, 16);
 	return true;
 }

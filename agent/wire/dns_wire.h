@@ -30,6 +30,7 @@ int dns_query_parse(const uint8_t *p, size_t size, struct dns_query *ret);
 
 struct dns_rr {
 	uint32_t ip; /* A, host byte order */
+	uint8_t ip6[16]; /* AAAA */
 	const char *name; /* PTR: labels joined by dots */
 };
 
@@ -42,5 +43,8 @@ void dns_reply(struct buf *out, const uint8_t *query, const struct dns_query *q,
 /* Is this an answer to that query (whose bytes were sent, id apart: id)? */
 bool dns_reply_matches(const uint8_t *reply, size_t size, uint16_t id, const uint8_t *query,
 		       const struct dns_query *q);
-/* "4.3.2.1.in-addr.arpa" as 1.2.3.4, host byte order. */
-bool dns_ptr_parse(const char *name, uint32_t *ret);
+/*
+ * "4.3.2.1.in-addr.arpa" as ::ffff:1.2.3.4, or 32 digits of an IPv6 address, the last one first,
+ * and "ip6.arpa".
+ */
+bool dns_ptr_parse(const char *name, uint8_t ret[16]);

@@ -91,6 +91,14 @@ TEST(answers)
 	EXPECT_LE(b.len, 512);
 	EXPECT_EQ(0x83, r[2]);
 	EXPECT_EQ((512 - 12 - 9 - 11) / 16, r[7]);
+	buf_reset(&b);
+	q.type = DNS_AAAA;
+	rr[0] = (struct dns_rr){.ip6 = {0xfd, [15] = 1}};
+	dns_reply(&b, web, &q, DNS_NOERROR, rr, 1, 600, 512);
+	ASSERT_EQ(12 + 9 + 28 + 11, b.len);
+	EXPECT_EQ(0, memcmp(b.data + 21,
+			    "\xc0\x0c\0\x1c\0\1\0\0\2\x58\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1",
+			    28));
 	buf_done(&b);
 }
 
@@ -100,13 +108,20 @@ TEST(reverse)
 	struct dns_query q = {.type = DNS_PTR};
 	struct dns_rr good = {.name = "web.1.abc.net"},
 		      bad[] = {{.name = "a..b"}, {.name = NULL}, {.name = ".a"}};
-	uint32_t ip;
+	static const char six[] = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.a."
+				  "ip6.arpa";
+	uint8_t ip[16];
 
-	EXPECT_TRUE(dns_ptr_parse("4.3.2.1.in-addr.arpa", &ip));
-	EXPECT_EQ(0x01020304, ip);
-	EXPECT_FALSE(dns_ptr_parse("4.3.2.1.in-addr.arpa.x", &ip));
-	EXPECT_FALSE(dns_ptr_parse("4.3.2.256.in-addr.arpa", &ip));
-	EXPECT_FALSE(dns_ptr_parse("b.a.9.ip6.arpa", &ip));
+	EXPECT_TRUE(dns_ptr_parse("4.3.2.1.in-addr.arpa", ip));
+	EXPECT_EQ(0, memcmp(ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff\1\2\3\4", 16));
+	EXPECT_TRUE(dns_ptr_parse(six, ip));
+	EXPECT_EQ(0, memcmp(ip, "\xa0\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16));
+	EXPECT_FALSE(dns_ptr_parse(six + 2, ip));
+	EXPECT_FALSE(dns_ptr_parse("g.0.ip6.arpa", ip));
+	EXPECT_FALSE(dns_ptr_parse(".ip6.arpa", ip));
+	EXPECT_FALSE(dns_ptr_parse("4.3.2.1.in-addr.arpa.x", ip));
+	EXPECT_FALSE(dns_ptr_parse("4.3.2.256.in-addr.arpa", ip));
+	EXPECT_FALSE(dns_ptr_parse("b.a.9.ip6.arpa", ip));
 	dns_reply(&b, (void *)buf_empty, &q, DNS_NOERROR, &good, 1, 600, 512);
 	EXPECT_EQ(12 + 12 + 15, b.len);
 	EXPECT_EQ(0, memcmp(b.data + 24,
