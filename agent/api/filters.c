@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <math.h>
-#include <regex.h>
 #include <strings.h>
 
 #include "api/api.h"
+#include "core/pattern.h"
 
 struct filters {
 	json_t *sets; /* name → array of strings */
@@ -157,24 +157,12 @@ bool filters_exclude_labels(const struct filters *f, const char *name, const jso
 	return true;
 }
 
-/* Counts can make a pattern that takes all memory, back references one that takes for ever; Go's
- * expressions know no back references either. */
-static bool regex_is_tame(const char *pattern)
-{
-	if (strlen(pattern) > 256 || strchr(pattern, '{'))
-		return false;
-	for (const char *p = pattern; (p = strchr(p, '\\')) && p[1]; p += 2)
-		if (p[1] >= '1' && p[1] <= '9')
-			return false;
-	return true;
-}
-
 static bool regex_finds(const char *pattern, const char *text)
 {
 	regex_t re;
 	bool found;
 
-	if (!regex_is_tame(pattern) || regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB))
+	if (pattern_compile(pattern, &re, NULL))
 		return strstr(text, pattern) != NULL;
 	found = !regexec(&re, text, 0, NULL, 0);
 	regfree(&re);
