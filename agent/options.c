@@ -83,7 +83,8 @@ static const struct option table[] = {
 	{"live-restore", NULL, 0, BOOL, RELOADS, AT(live_restore),
 	 "Accepted; containers outlive the daemon in any case. Not with swarm mode"},
 	{"log-driver", NULL, 0, STR, 0, AT(log_driver),
-	 "Default log driver: json-file, local or none (default json-file)"},
+	 "Default log driver: json-file, local, syslog, journald, fluentd, gelf or none (default "
+	 "json-file)"},
 	{"log-opt", "log-opts", 0, LIST, 0, AT(log_opts),
 	 "Default log option KEY=VALUE (repeatable)"},
 	{"cgroup-parent", NULL, 0, STR, 0, AT(cgroup_parent), "Parent cgroup of all containers"},

@@ -69,7 +69,7 @@ struct tail {
 	struct bufferevent *client; /* of an attach that wants the log first */
 	struct stream_options opt;
 	char id[65];
-	bool tty, timestamps, paused, stream;
+	bool tty, timestamps, details, paused, stream;
 };
 
 static void on_drain(struct http_req *req, void *arg)
@@ -86,14 +86,16 @@ static void on_drain(struct http_req *req, void *arg)
 static void on_record(const struct log_record *rec, void *arg)
 {
 	struct tail *t = arg;
-	_cleanup_buf_ struct buf out = BUF_INIT;
-	char when[48] = "";
+	_cleanup_buf_ struct buf out = BUF_INIT, prefix = BUF_INIT;
+	char when[40];
 
-	if (t->timestamps) {
-		time_format(rec->time_ns, when);
-		strcat(when, " ");
+	if (t->timestamps)
+		buf_printf(&prefix, "%s ", time_format(rec->time_ns, when));
+	if (t->details) {
+		log_record_details(rec, &prefix);
+		buf_char(&prefix, ' ');
 	}
-	api_frame(&out, t->tty, rec->stream, when, rec->data, rec->len);
+	api_frame(&out, t->tty, rec->stream, prefix.data, rec->data, rec->len);
 	http_write(t->call->req, out.data, out.len);
 	if (http_unsent(t->call->req) > UNSENT_MAX) {
 		t->paused = true;
@@ -132,6 +134,7 @@ static void logs(struct api_call *call)
 	t->call = call;
 	t->tty = ctr_tty(c);
 	t->timestamps = api_query_bool(call, "timestamps", false);
+	t->details = api_query_bool(call, "details", false);
 	mine.arg = t;
 	rc = api_log_query(call, &q, &err);
 	if (!rc)

@@ -11,6 +11,7 @@
 #include "ctr/ctr.h"
 #include "disk/file.h"
 #include "image/image.h"
+#include "logger/logger.h"
 #include "loop/loop.h"
 #include "manager/swarm.h"
 #include "net/net.h"
@@ -62,10 +63,13 @@ static json_t *registry_config(const struct options *o)
 
 static json_t *plugins(struct engine *e)
 {
-	json_t *out = json_pack("{s:[s], s:o, s:n, s:[s,s]}", "Volume", "local", "Network",
-				nets_drivers(), "Authorization", "Log", "json-file", "local"),
+	json_t *out = json_pack("{s:[s], s:o, s:n, s:[]}", "Volume", "local", "Network",
+				nets_drivers(), "Authorization", "Log"),
 	       *more = plugins_describe(e->plugins), *v;
 	size_t i;
+
+	for (const char *const *name = logger_drivers(); strcmp(*name, "none"); name++)
+		json_array_append_new(json_object_get(out, "Log"), json_string(*name));
 
 	/* networks and logs are built in only */
 	json_array_foreach (more, i, v)

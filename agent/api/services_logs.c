@@ -6,6 +6,7 @@
 #include "api/store_call.h"
 #include "core/buf.h"
 #include "ctr/logs.h"
+#include "logger/logger.h"
 #include "manager/logbroker.h"
 
 enum { UNSENT_MAX = 1 << 20 };
@@ -15,6 +16,26 @@ struct tail {
 	struct log_subscription *sub;
 	bool tty, timestamps, details, out, err;
 };
+
+/* Where it is from, among the container's own attributes. */
+static void details(const Pb__LogMessage *m, struct buf *out)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < m->n_attrs; i++)
+		json_object_set_new(all, m->attrs[i]->key, json_string(m->attrs[i]->value));
+	if (m->context) {
+		json_object_set_new(all, "com.docker.swarm.node.id",
+				    json_string(m->context->node_id));
+		json_object_set_new(all, "com.docker.swarm.service.id",
+				    json_string(m->context->service_id));
+		json_object_set_new(all, "com.docker.swarm.task.id",
+				    json_string(m->context->task_id));
+	}
+	logger_details(all, out);
+	buf_char(out, ' ');
+	json_decref(all);
+}
 
 static void on_record(const Pb__LogMessage *m, void *arg)
 {
@@ -27,11 +48,8 @@ static void on_record(const Pb__LogMessage *m, void *arg)
 		return;
 	if (t->timestamps)
 		buf_printf(&prefix, "%s ", time_format(pb_timestamp_ns(m->timestamp), when));
-	if (t->details && m->context)
-		buf_printf(&prefix,
-			   "com.docker.swarm.node.id=%s,com.docker.swarm.service.id=%s,com.docker."
-			   "swarm.task.id=%s ",
-			   m->context->node_id, m->context->service_id, m->context->task_id);
+	if (t->details)
+		details(m, &prefix);
 	api_frame(&out, t->tty, stream, prefix.data, (const char *)m->data.data, m->data.len);
 	http_write(t->call->req, out.data, out.len);
 	if (http_unsent(t->call->req) > UNSENT_MAX)

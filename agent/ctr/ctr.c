@@ -9,9 +9,11 @@
 #include "core/log.h"
 #include "core/rng.h"
 #include "ctr/ctr_impl.h"
+#include "ctr/forward.h"
 #include "ctr/names.h"
 #include "disk/file.h"
 #include "disk/mount.h"
+#include "logger/logger.h"
 #include "loop/events.h"
 
 struct ctr *ctr_alloc(struct ctrs *ctrs, const char *id)
@@ -48,6 +50,7 @@ void ctr_free(struct ctr *c)
 
 	list_del(&c->node);
 	ctr_ops_drop(c);
+	forward_leave(c);
 	timer_done(&c->stop_timer);
 	timer_done(&c->restart_timer);
 	health_stop(c);
@@ -205,6 +208,7 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 	int rc;
 
 	list_init(&ctrs->watches);
+	list_init(&ctrs->forwards);
 	list_init(&ctrs->all);
 	ctrs->opt = *opt;
 	ctrs->data_root = xstrdup(opt->data_root);
@@ -226,7 +230,12 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 	ctrs->own_filters = !strcmp(base ? base + 1 : ctrs->runtime, "crun");
 	dir = xasprintf("%s/containers", opt->data_root);
 	runs = xasprintf("%s/ctr", opt->exec_root);
-	rc = dir_make(dir, 0710, err);
+	rc = logger_check(str_empty(opt->log_driver) ? "json-file" : opt->log_driver,
+			  ctrs->log_opts, err);
+	if (rc)
+		err_prefix(err, "failed to set log opts");
+	if (!rc)
+		rc = dir_make(dir, 0710, err);
 	if (!rc)
 		rc = dir_make(runs, 0700, err);
 	if (rc) {
@@ -264,6 +273,7 @@ void ctrs_free(struct ctrs *ctrs)
 		execs_drop(c);
 		ctr_free(c); /* nets_free() takes care of the sandbox, which stays up */
 	}
+	forwards_free(ctrs);
 	if (!runs_some) {
 		runs = xasprintf("%s/ctr", ctrs->exec_root);
 		rmdir(runs);

@@ -26,6 +26,7 @@ struct ctrs {
 	struct map by_id, by_name;
 	struct list_head all; /* in order of creation */
 	struct list_head watches;
+	struct list_head forwards; /* struct forward */
 	struct map execs; /* struct exec */
 	struct map
 		filters; /* base64 of compiled seccomp filters, by what is kept of capabilities */
@@ -89,6 +90,7 @@ struct ctr {
 	json_t *sandbox_saved;
 	char *cgroup; /* of this run: "/docker/<id>" */
 	struct shim_conn *shim;
+	struct forward *forward; /* of its log, or NULL */
 	struct list_head streams; /* attached before the start: struct stream */
 	struct list_head waiting; /* struct ctr_op: until it is not busy */
 	struct list_head ending; /* struct ctr_op: until it has ended */
@@ -109,9 +111,18 @@ struct ctr {
 
 /* create.c: fill c from the request; what is wrong in dockerd's words. */
 int ctr_normalise(struct ctr *c, json_t *body, json_t *warnings, struct err *err);
-/* log_opts.c: LogConfig with the daemon's defaults; what it means: bytes a file (0: any), files. */
+/* log_opts.c: LogConfig with the daemon's defaults, checked. */
 int ctr_log_check(json_t *host, struct ctrs *ctrs, struct err *err);
-int ctr_log_limits(json_t *host, int64_t *ret_size, int *ret_files, struct err *err);
+/* What the monitor keeps of the log, whether users may read it, whether it is sent elsewhere. */
+struct log_file_limits;
+void ctr_log_limits(const struct ctr *c, struct log_file_limits *ret);
+bool ctr_log_readable(const struct ctr *c);
+bool ctr_log_remote(const struct ctr *c);
+/* The attributes of each record for the monitor, malloc'd; NULL: none. */
+int ctr_log_attributes(const struct ctr *c, char **ret, struct err *err);
+/* The driver that it is sent by. */
+struct logger;
+int ctr_logger(const struct ctr *c, struct logger **ret, struct err *err);
 /* Does a list of "NAME=value" have the name of this entry? */
 bool ctr_env_has(json_t *env, const char *entry);
 /* mounts.c: mount points from HostConfig and the image's volumes; anonymous volumes are made. */

@@ -187,47 +187,6 @@ out:
 	json_decref(many);
 }
 
-TEST(log_limits)
-{
-	const struct {
-		const char *size, *files;
-		int rc;
-		int64_t want;
-		int want_files;
-	} t[] = {
-		{"", "", 0, 0, 1},
-		{"10m", "3", 0, 10 << 20, 3},
-		{"1.5KiB", "", 0, 1536, 1},
-		{"2g", "", 0, 2ll << 30, 1},
-		{"77", "", 0, 77, 1},
-		{"1b", "", 0, 1, 1},
-		{"ten", "", -EINVAL, 0, 1},
-		{"10x", "", -EINVAL, 0, 1},
-		{"-5m", "", -EINVAL, 0, 1},
-		{"10m", "0", -EINVAL, 0, 1},
-		{"", "2", -EINVAL, 0, 1},
-		{"nan", "", -EINVAL, 0, 1},
-		{"1e300", "", -EINVAL, 0, 1},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
-		json_t *host =
-			json_pack("{s:{s:s, s:{s:s, s:s}}}", "LogConfig", "Type", "json-file",
-				  "Config", "max-size", t[i].size, "max-file", t[i].files);
-		struct err err;
-		int64_t size;
-		int files;
-
-		EXPECT_EQ(t[i].rc, ctr_log_limits(host, &size, &files, &err))
-		TH_LOG("size %s", t[i].size);
-		if (!t[i].rc) {
-			EXPECT_EQ(t[i].want, size);
-			EXPECT_EQ(t[i].want_files, files);
-		}
-		json_decref(host);
-	}
-}
-
 TEST(archive_names)
 {
 	const struct {

@@ -111,7 +111,7 @@ json_t *ctr_inspect(struct ctr *c, bool size)
 	json_object_set_new(doc, "ResolvConfPath", json_sprintf("%s/resolv.conf", files));
 	json_object_set_new(doc, "HostnamePath", json_sprintf("%s/hostname", files));
 	json_object_set_new(doc, "HostsPath", json_sprintf("%s/hosts", files));
-	json_object_set_new(doc, "LogPath", json_string(c->log_path));
+	json_object_set_new(doc, "LogPath", json_string(ctr_log_remote(c) ? "" : c->log_path));
 	json_object_set_new(doc, "Name", json_sprintf("/%s", c->name));
 	json_object_set_new(doc, "RestartCount", json_integer(c->restart_count));
 	json_object_set_new(doc, "Driver", json_string("overlay2"));

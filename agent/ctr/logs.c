@@ -10,6 +10,7 @@
 
 #include "core/when.h"
 #include "ctr/ctr_impl.h"
+#include "logger/logger.h"
 
 enum { CHUNK = 64 << 10, RECORD_MAX = 256 << 10, FILES_MAX = 1000 };
 
@@ -22,6 +23,7 @@ struct log_reader {
 	int n; /* of the file that is read: PATH.n, 0 is PATH */
 	int fd;
 	struct buf have;
+	struct log_position at; /* of what comes next */
 	bool paused, queued, done, in_step, closed, ctr_over;
 	int inotify;
 	struct event *ev;
@@ -38,6 +40,17 @@ static int open_file(const struct log_reader *r, int n)
 	_cleanup_free_ char *name = file_name(r, n);
 
 	return open(name, O_RDONLY | O_CLOEXEC);
+}
+
+/* Read fd from where it stands. */
+static void take_file(struct log_reader *r, int fd, int n)
+{
+	struct stat st;
+
+	r->fd = fd;
+	r->n = n;
+	r->at = (struct log_position){.inode = fd >= 0 && !fstat(fd, &st) ? st.st_ino : 0,
+				      .offset = fd >= 0 ? lseek(fd, 0, SEEK_CUR) : 0};
 }
 
 /* --- where the tail begins --- */
@@ -68,8 +81,31 @@ static off_t tail_offset(int fd, int64_t want, int64_t *ret_lines)
 	return answer;
 }
 
+/* false: that place is no more. */
+static bool seek_position(struct log_reader *r, int oldest, const struct log_position *from)
+{
+	for (int n = 0; n <= oldest; n++) {
+		int fd = open_file(r, n);
+		struct stat st;
+		char before = '\n';
+
+		if (fd < 0)
+			continue;
+		/* a new file may have got the number of one that is gone */
+		if (!fstat(fd, &st) && st.st_ino == from->inode && st.st_size >= from->offset &&
+		    (!from->offset || pread(fd, &before, 1, from->offset - 1) == 1) &&
+		    before == '\n') {
+			lseek(fd, from->offset, SEEK_SET);
+			take_file(r, fd, n);
+			return true;
+		}
+		close(fd);
+	}
+	return false;
+}
+
 /* The tail counts lines of both streams, before the other filters. */
-static void seek_start(struct log_reader *r)
+static void seek_start(struct log_reader *r, const struct log_position *from)
 {
 	int oldest = 0;
 	int64_t want = r->q.tail;
@@ -82,8 +118,10 @@ static void seek_start(struct log_reader *r)
 		oldest++;
 	}
 	r->n = oldest;
+	if (from && seek_position(r, oldest, from))
+		return;
 	if (want < 0) {
-		r->fd = open_file(r, oldest);
+		take_file(r, open_file(r, oldest), oldest);
 		return;
 	}
 	for (int n = 0; n <= oldest; n++) {
@@ -100,8 +138,7 @@ static void seek_start(struct log_reader *r)
 		want -= lines;
 		if (want <= 0 || n == oldest) {
 			lseek(fd, at, SEEK_SET);
-			r->fd = fd;
-			r->n = n;
+			take_file(r, fd, n);
 			return;
 		}
 		close(fd);
@@ -185,12 +222,36 @@ static char *unescape(char *s, char *end, size_t *ret_len)
 	return p < end ? p : NULL;
 }
 
+/* Behind an object of strings, or NULL. */
+static char *object_end(char *p, const char *end)
+{
+	bool in_string = false;
+
+	for (; p < end; p++) {
+		if (in_string && *p == '\\')
+			p++;
+		else if (*p == '"')
+			in_string = !in_string;
+		else if (!in_string && *p == '}')
+			return p + 1;
+	}
+	return NULL;
+}
+
+void log_record_details(const struct log_record *rec, struct buf *out)
+{
+	json_t *attributes = json_loadb(rec->attributes, rec->attributes_len, 0, NULL);
+
+	logger_details(attributes, out);
+	json_decref(attributes);
+}
+
 /* One line as the monitor writes it; false for a damaged one. */
 static bool parse(char *line, size_t len, struct log_record *rec)
 {
 	static const char head[] = "{\"log\":\"", stream[] = "\",\"stream\":\"",
-			  time_key[] = "\",\"time\":\"";
-	char *end = line + len, *p;
+			  attrs_key[] = ",\"attrs\":", time_key[] = ",\"time\":\"";
+	char *end = line + len, *p, *closing;
 	char when[40];
 	size_t n;
 
@@ -202,8 +263,19 @@ static bool parse(char *line, size_t len, struct log_record *rec)
 		return false;
 	p += sizeof(stream) - 1;
 	rec->stream = p[3] == 'o' ? 1 : 2;
-	p += 6;
-	if (memcmp(p, time_key, min(sizeof(time_key) - 1, (size_t)(end - p))))
+	p += 7;
+	rec->attributes = "";
+	rec->attributes_len = 0;
+	if (!memcmp(p, attrs_key, sizeof(attrs_key) - 1)) {
+		p += sizeof(attrs_key) - 1;
+		closing = object_end(p, end);
+		if (!closing)
+			return false;
+		rec->attributes = p;
+		rec->attributes_len = closing - p;
+		p = closing;
+	}
+	if ((size_t)(end - p) < sizeof(time_key) || memcmp(p, time_key, sizeof(time_key) - 1))
 		return false;
 	p += sizeof(time_key) - 1;
 	n = strcspn(p, "\"");
@@ -272,12 +344,15 @@ static bool drain_lines(struct log_reader *r)
 
 		if (!nl)
 			break;
+		r->at.offset += nl - line + 1;
 		more = deliver(r, line, nl - line);
 		at += nl - line + 1;
 	}
 	buf_consume(&r->have, at);
-	if (r->have.len > RECORD_MAX && !memchr(r->have.data, '\n', r->have.len))
+	if (r->have.len > RECORD_MAX && !memchr(r->have.data, '\n', r->have.len)) {
+		r->at.offset += r->have.len;
 		buf_reset(&r->have);
+	}
 	return more;
 }
 
@@ -319,7 +394,7 @@ static bool next_file(struct log_reader *r)
 		return false;
 	if (r->fd >= 0)
 		close(r->fd);
-	r->fd = fd;
+	take_file(r, fd, r->n);
 	buf_reset(&r->have);
 	return true;
 }
@@ -402,7 +477,7 @@ int logs_open(struct ctr *c, const struct log_query *q, const struct log_sink *s
 {
 	struct log_reader *r;
 
-	if (!*c->log_path)
+	if (!*c->log_path || (!q->from && !ctr_log_readable(c)))
 		return err_set(err, -EINVAL, "configured logging driver does not support reading");
 	r = xcalloc(1, sizeof(*r));
 	r->c = c;
@@ -414,12 +489,18 @@ int logs_open(struct ctr *c, const struct log_query *q, const struct log_sink *s
 	buf_init(&r->have);
 	list_init(&r->watch.node);
 	r->ctr_over = !ctr_running(c) && c->status != CTR_RESTARTING && !c->busy;
-	seek_start(r);
+	r->q.from = NULL; /* was borrowed */
+	seek_start(r, q->from);
 	if (q->follow && !r->ctr_over)
 		follow(r);
 	queue(r);
 	*ret = r;
 	return 0;
+}
+
+struct log_position logs_position(const struct log_reader *r)
+{
+	return r->at;
 }
 
 void logs_pause(struct log_reader *r)

@@ -15,8 +15,10 @@
 #include "core/log.h"
 #include "ctr/copy.h"
 #include "ctr/ctr_impl.h"
+#include "ctr/forward.h"
 #include "ctr/overlay.h"
 #include "disk/file.h"
+#include "logger/logger.h"
 
 struct copy_up {
 	char *volume, *target;
@@ -26,7 +28,8 @@ struct start {
 	struct ctr *c;
 	struct ctr_op *op;
 	struct bundle b;
-	char *dir, *run_dir, *layers_dir, *rtroot, *runtime, *shim, *log, *log_size, *log_files;
+	char *dir, *run_dir, *layers_dir, *rtroot, *runtime, *shim, *log, *log_size, *log_files,
+		*log_attributes;
 	struct buf lowerdirs;
 	struct file *files; /* copies */
 	size_t n_files;
@@ -45,7 +48,7 @@ static void start_free(struct start *s)
 	char *strings[] = {b->id,     b->root,	  b->net_dir,	   b->netns,	 b->pid_ns,
 			   b->ipc_ns, b->shm,	  b->cgroups_path, b->init_path, b->filter,
 			   s->dir,    s->run_dir, s->layers_dir,   s->rtroot,	 s->runtime,
-			   s->shim,   s->log,	  s->log_size,	   s->log_files};
+			   s->shim,   s->log,	  s->log_size,	   s->log_files, s->log_attributes};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -132,6 +135,8 @@ static int spawn(struct start *s)
 		made[n++] = xasprintf("log=%s", s->log);
 		made[n++] = xasprintf("size=%s", s->log_size);
 		made[n++] = xasprintf("files=%s", s->log_files);
+		if (s->log_attributes)
+			made[n++] = xasprintf("attrs=%s", s->log_attributes);
 	}
 	if (s->tty)
 		made[n++] = xstrdup("tty=1");
@@ -208,6 +213,7 @@ static void failed_released(struct ctr *c)
 		stream_end(s);
 	c->busy = false;
 	ctr_save_state(c);
+	forward_restore(c);
 	if (op)
 		ctr_op_end(op, &err);
 	ctr_tell(c, CTR_EV_EXITED);
@@ -225,6 +231,7 @@ static void failed_cleaned(struct ctr *c, int oom_kills)
 /* What the client makes of the text: the exit code of docker run. */
 static void fail(struct ctr *c, struct ctr_op *op, const struct err *err)
 {
+	forward_cancel(c);
 	ctr_set_error(c, err->msg);
 	c->start_op = op;
 	c->start_errno = err->code;
@@ -277,6 +284,7 @@ static void running(struct ctr *c, struct ctr_op *op, pid_t pid)
 	if (!c->shim)
 		c->shim = shim_connect(c->ctrs->opt.loop, c->run_dir, ctr_shim_exited, c);
 	health_start(c);
+	forward_run(c);
 	ctr_save_state(c);
 	ctr_emit(c, "start", NULL);
 	ctr_tell(c, CTR_EV_STARTED);
@@ -391,14 +399,14 @@ static json_t *mount_json(const struct mount_point *m)
 	return doc;
 }
 
-static void log_options(struct start *s, json_t *host)
+static int log_options(struct start *s, struct err *err)
 {
-	int64_t size = 0;
-	int files = 1;
+	struct log_file_limits limits;
 
-	ctr_log_limits(host, &size, &files, NULL);
-	s->log_size = xasprintf("%lld", (long long)size);
-	s->log_files = xasprintf("%d", files);
+	ctr_log_limits(s->c, &limits);
+	s->log_size = xasprintf("%lld", (long long)limits.size);
+	s->log_files = xasprintf("%d", limits.files);
+	return ctr_log_attributes(s->c, &s->log_attributes, err);
 }
 
 /* Processes and memory shared with other containers. */
@@ -471,7 +479,6 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 	s->runtime = xstrdup(c->ctrs->runtime);
 	s->shim = xstrdup(c->ctrs->shim);
 	s->log = xstrdup(c->log_path);
-	log_options(s, c->host);
 	s->no_sync = c->ephemeral;
 	s->tty = jb(c->config, "Tty");
 	s->stdin_open = jb(c->config, "OpenStdin");
@@ -498,32 +505,46 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 	if (s->b.init && !s->b.init_path)
 		err_set(err, -ENOENT,
 			"no init for --init: install docker-init or tini, or give --init-path");
-	else if (!join_peers(s, err))
+	else if (!log_options(s, err) && !join_peers(s, err))
 		return s;
 	start_free(s);
 	return NULL;
 }
 
-static void on_network(const struct err *net_err, void *arg)
+static void on_receiver(const struct err *log_err, void *arg)
 {
 	struct ctr *c = arg;
 	struct ctr_op *op = steal_ptr(c->start_op);
 	struct err err = ERR_INIT;
 	struct start *s;
 
-	if (net_err) {
-		err = *net_err;
+	if (log_err) {
+		err = *log_err;
 		fail(c, op, &err);
 		return;
 	}
-	c->sandbox_up = true;
-	ctr_links_moved(c);
 	s = make_start(c, op, &err);
 	if (!s) {
 		fail(c, op, &err);
 		return;
 	}
 	loop_work(c->ctrs->opt.loop, prepare_work, prepared, s);
+}
+
+static void on_network(const struct err *net_err, void *arg)
+{
+	struct ctr *c = arg;
+
+	if (net_err) {
+		on_receiver(net_err, c);
+		return;
+	}
+	c->sandbox_up = true;
+	ctr_links_moved(c);
+	if (ctr_log_remote(c))
+		forward_prepare(c, on_receiver, c);
+	else
+		on_receiver(NULL, c);
 }
 
 /* Local volumes, at once; the drivers' are only looked for. */
@@ -615,6 +636,7 @@ static void restored_released(struct ctr *c)
 
 	c->busy = false;
 	ctr_save_state(c);
+	forward_restore(c);
 	if (jb(c->host, "AutoRemove"))
 		ctr_remove(c, false, true, NULL, NULL);
 	else if (!strcmp(policy, "always") ||
@@ -656,6 +678,7 @@ static void adopt(struct ctr *c, struct shim_conn *shim, pid_t pid)
 			  err.msg);
 	ctr_save_state(c);
 	health_start(c);
+	forward_restore(c);
 }
 
 void ctr_run_restore(struct ctr *c)

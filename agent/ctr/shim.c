@@ -24,7 +24,7 @@
 
 #include "ctr/shim_proto.h"
 
-enum { CLIENTS_MAX = 32, QUEUE_MAX = 256 << 10, LINE_MAX_BYTES = 16384, READ_MAX = 8192 };
+enum { CLIENTS_MAX = 32, QUEUE_MAX = 256 << 10, READ_MAX = 8192 };
 enum { AGENT_FD = 3 };
 
 struct client {
@@ -37,11 +37,12 @@ struct client {
 };
 
 struct line {
-	char buf[LINE_MAX_BYTES];
+	char buf[SHIM_LINE_MAX];
 	size_t len;
 };
 
-static const char *opt_dir, *opt_runtime, *opt_rtroot, *opt_id, *opt_bundle, *opt_exec, *opt_log;
+static const char *opt_dir, *opt_runtime, *opt_rtroot, *opt_id, *opt_bundle, *opt_exec, *opt_log,
+	*opt_attrs;
 static long long opt_size;
 static int opt_files = 1, opt_tty, opt_stdin, opt_hold, opt_once;
 
@@ -200,12 +201,16 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 
 static void log_line(const struct line *l, const char *stream)
 {
-	static char rec[LINE_MAX_BYTES * 6 + 128];
+	static char *rec;
 	static const char digits[] = "0123456789abcdef";
 	const unsigned char *s = (const unsigned char *)l->buf;
 	size_t n = 8;
 
 	if (log_fd < 0 || !l->len)
+		return;
+	if (!rec)
+		rec = malloc(SHIM_LINE_MAX * 6 + 128 + (opt_attrs ? strlen(opt_attrs) : 0));
+	if (!rec)
 		return;
 	memcpy(rec, "{\"log\":\"", 8);
 	for (size_t i = 0; i < l->len;) {
@@ -239,8 +244,14 @@ static void log_line(const struct line *l, const char *stream)
 	n += 12;
 	memcpy(rec + n, stream, 6);
 	n += 6;
-	memcpy(rec + n, "\",\"time\":\"", 10);
-	n += 10;
+	rec[n++] = '"';
+	if (opt_attrs) {
+		memcpy(rec + n, ",\"attrs\":", 9);
+		strcpy(rec + n + 9, opt_attrs);
+		n += 9 + strlen(opt_attrs);
+	}
+	memcpy(rec + n, ",\"time\":\"", 9);
+	n += 9;
 	n += put_time(rec + n);
 	memcpy(rec + n, "\"}\n", 3);
 	n += 3;
@@ -254,7 +265,7 @@ static void log_data(struct line *l, const char *stream, const char *p, size_t n
 {
 	while (n) {
 		const char *nl = memchr(p, '\n', n);
-		size_t take = nl ? (size_t)(nl - p) + 1 : n, room = LINE_MAX_BYTES - l->len;
+		size_t take = nl ? (size_t)(nl - p) + 1 : n, room = SHIM_LINE_MAX - l->len;
 
 		if (take > room)
 			take = room;
@@ -262,7 +273,7 @@ static void log_data(struct line *l, const char *stream, const char *p, size_t n
 		l->len += take;
 		p += take;
 		n -= take;
-		if (l->len == LINE_MAX_BYTES || l->buf[l->len - 1] == '\n') {
+		if (l->len == SHIM_LINE_MAX || l->buf[l->len - 1] == '\n') {
 			log_line(l, stream);
 			l->len = 0;
 		}
@@ -790,8 +801,9 @@ static int parse_option(char *arg)
 		{"rtroot", &opt_rtroot, NULL}, {"id", &opt_id, NULL},
 		{"bundle", &opt_bundle, NULL}, {"exec", &opt_exec, NULL},
 		{"log", &opt_log, NULL},       {"files", NULL, &opt_files},
-		{"tty", NULL, &opt_tty},       {"stdin", NULL, &opt_stdin},
-		{"hold", NULL, &opt_hold},     {"once", NULL, &opt_once},
+		{"attrs", &opt_attrs, NULL},   {"tty", NULL, &opt_tty},
+		{"stdin", NULL, &opt_stdin},   {"hold", NULL, &opt_hold},
+		{"once", NULL, &opt_once},
 	};
 	char *eq = strchr(arg, '=');
 

@@ -10,6 +10,7 @@
  *   runtime= the OCI runtime, rtroot= its state folder, id= the container, bundle=
  *   exec=    process.json: run this in the container instead of starting it
  *   log=     json-file log to append to; size= bytes to rotate at (0: never), files= how many
+ *   attrs=   a JSON object's text, of strings, that goes into each record
  *   tty=1 stdin=1 hold=1 once=1 (close stdin when the first client leaves)
  * With hold=1 it first says "hold\n", and runs nothing until a client sends SHIM_GO; it
  * ends when the agent does before that.
@@ -33,3 +34,5 @@ enum shim_frame {
 };
 
 enum { SHIM_HEADER = 8, SHIM_FRAME_MAX = 16384 };
+/* Bytes of a record of the log; a line that is longer makes several. */
+enum { SHIM_LINE_MAX = 16384 };

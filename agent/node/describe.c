@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "logger/logger.h"
 #include "manager/ca.h"
 #include "wire/pb.h"
 
@@ -81,7 +82,6 @@ static Pb__NodeTLSInfo *tls_info(const char *roots, const char *cert)
 Pb__NodeDescription *node_describe(const struct describe_options *opt)
 {
 	static const char *const plugins[][2] = {
-		{"Log", "json-file"},	{"Log", "local"},    {"Log", "none"},
 		{"Network", "bridge"},	{"Network", "host"}, {"Network", "null"},
 		{"Network", "overlay"}, {"Volume", "local"},
 	};
@@ -112,6 +112,8 @@ Pb__NodeDescription *node_describe(const struct describe_options *opt)
 			     json_string_value(value));
 	for (i = 0; i < ARRAY_SIZE(plugins); i++)
 		add_plugin(d->engine, plugins[i][0], plugins[i][1]);
+	for (const char *const *log = logger_drivers(); *log; log++)
+		add_plugin(d->engine, "Log", *log);
 	json_array_foreach (opt->plugins, i, value)
 		add_plugin(d->engine, json_string_value(json_object_get(value, "Type")),
 			   json_string_value(json_object_get(value, "Name")));

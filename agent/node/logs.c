@@ -79,6 +79,23 @@ static void finish(struct sub *s)
 	grpc_stream_end(s->publish);
 }
 
+/* The strings stay the object's. */
+static void add_attributes(Pb__LogMessage *m, json_t *attributes)
+{
+	const char *key;
+	json_t *v;
+
+	m->attrs = xcalloc(json_object_size(attributes) + 1, sizeof(*m->attrs));
+	json_object_foreach (attributes, key, v) {
+		Pb__LogAttr *a = xmalloc(sizeof(*a));
+
+		pb__log_attr__init(a);
+		a->key = (char *)key;
+		a->value = (char *)json_string_value(v);
+		m->attrs[m->n_attrs++] = a;
+	}
+}
+
 static void on_record(const struct log_record *rec, void *arg)
 {
 	Pb__PublishLogsMessage msg = PB__PUBLISH_LOGS_MESSAGE__INIT;
@@ -87,6 +104,7 @@ static void on_record(const struct log_record *rec, void *arg)
 	Pb__Timestamp when = PB__TIMESTAMP__INIT;
 	struct reader *r = arg;
 	struct sub *s = r->sub;
+	json_t *attributes;
 
 	if (!s->publish)
 		return;
@@ -104,7 +122,13 @@ static void on_record(const struct log_record *rec, void *arg)
 	msg.subscription_id = s->msg->id;
 	msg.n_messages = 1;
 	msg.messages = list;
+	attributes = json_loadb(rec->attributes, rec->attributes_len, 0, NULL);
+	add_attributes(&m, attributes);
 	grpc_stream_send(s->publish, &msg);
+	for (size_t i = 0; i < m.n_attrs; i++)
+		free(m.attrs[i]);
+	free(m.attrs);
+	json_decref(attributes);
 	if (grpc_stream_unsent(s->publish) > UNSENT_MAX && !r->paused) {
 		r->paused = true;
 		logs_pause(r->log);
