@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "api/api.h"
+#include "api/build_net.h"
 #include "core/buf.h"
 #include "core/log.h"
 #include "disk/file.h"
@@ -283,6 +284,7 @@ static int run(struct daemon *d, struct err *err)
 		rc = engine_open(&d->engine, &d->options, err);
 	if (rc)
 		return rc;
+	build_net_sweep(d->options.exec_root);
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++) {
 		d->signals[i] = evsignal_new(loop_base(d->engine.loop), sigs[i], on_signal, d);
 		event_add(d->signals[i], NULL);

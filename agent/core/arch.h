@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "core/err.h"
+
 /* The one that this program is built for, by Go's name. */
 #if defined(__x86_64__)
 #define ARCH_NAME "amd64"
@@ -19,3 +21,5 @@
 const char *arch_name(const char *machine);
 /* Whether a platform, "OS[/ARCH[/VARIANT]]" in any case, is this machine's. */
 bool arch_is_platform(const char *platform);
+/* "OS", "ARCH" or "OS/ARCH[/VARIANT]" in any case; -EINVAL in dockerd's words when it is none. */
+int arch_platform_check(const char *platform, struct err *err);

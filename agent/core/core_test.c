@@ -121,6 +121,15 @@ TEST(a_platform_is_this_machines_by_either_name)
 	EXPECT_FALSE(arch_is_platform("linux/"));
 	EXPECT_FALSE(arch_is_platform("windows/" ARCH_NAME));
 	EXPECT_FALSE(arch_is_platform(""));
+	EXPECT_EQ(0, arch_platform_check("linux/arm64/v8", NULL));
+	EXPECT_EQ(0, arch_platform_check("Linux", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("a/b/c/d", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("linux//v8", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("linux/", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("/linux", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("linux/am d", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("none", NULL));
+	EXPECT_EQ(-EINVAL, arch_platform_check("", NULL));
 }
 
 TEST_HARNESS_MAIN

@@ -451,13 +451,13 @@ static int check_health(json_t *config, struct err *err)
 	return 0;
 }
 
-static int check_extra_hosts(json_t *host, struct err *err)
+int ctr_check_extra_hosts(json_t *hosts, struct err *err)
 {
 	struct in6_addr addr;
 	json_t *v;
 	size_t i;
 
-	json_array_foreach (json_object_get(host, "ExtraHosts"), i, v) {
+	json_array_foreach (hosts, i, v) {
 		const char *s = json_string_value(v), *colon = strchr(s, ':');
 
 		if (!colon || colon == s)
@@ -590,7 +590,7 @@ int ctr_check_host(struct ctr *c, json_t *warnings, struct err *err)
 	if (!rc)
 		rc = check_health(c->config, err);
 	if (!rc)
-		rc = check_extra_hosts(host, err);
+		rc = ctr_check_extra_hosts(json_object_get(host, "ExtraHosts"), err);
 	if (!rc)
 		rc = check_bindings(host, err);
 	if (!rc)

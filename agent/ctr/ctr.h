@@ -58,6 +58,12 @@ void ctrs_free(struct ctrs *ctrs);
 
 /* The OCI runtime's path, borrowed. */
 const char *ctrs_runtime(const struct ctrs *ctrs);
+/* The cgroup of what id names, below parent; NULL or "": --cgroup-parent. malloc'd. */
+char *ctrs_cgroup(const struct ctrs *ctrs, const char *parent, const char *id);
+/* Limits and restart policy of a HostConfig; -EINVAL in dockerd's words. */
+int ctr_check_limits(json_t *host, struct err *err);
+/* ExtraHosts, an array of strings; -EINVAL in dockerd's words. */
+int ctr_check_extra_hosts(json_t *hosts, struct err *err);
 
 typedef void (*ctr_done)(struct ctr *ctr, const struct err *err /* NULL: fine */, void *arg);
 
@@ -150,6 +156,9 @@ enum ctr_status ctr_status(const struct ctr *ctr);
 /* "created", "running", "paused", "restarting", "removing", "exited", "dead" */
 const char *ctr_status_name(const struct ctr *ctr);
 bool ctr_running(const struct ctr *ctr); /* paused ones run too */
+/* Path of its network namespace, NULL: the node's; and the folder of its hosts and resolv.conf. */
+const char *ctr_netns(const struct ctr *ctr);
+const char *ctr_net_dir(struct ctr *ctr);
 pid_t ctr_pid(const struct ctr *ctr); /* 0 when it does not run */
 int ctr_exit_code(const struct ctr *ctr); /* of its last run */
 bool ctr_oom_killed(const struct ctr *ctr);

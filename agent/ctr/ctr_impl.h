@@ -131,8 +131,6 @@ void ctr_free_mounts(struct ctr *c);
 /* create_check.c: the form of a creation's fields, and of HostConfig's alone. -EINVAL names one. */
 int ctr_check_types(json_t *body, struct err *err);
 int ctr_check_host_types(json_t *host, struct err *err);
-/* Limits and restart policy of a HostConfig; -EINVAL in dockerd's words. */
-int ctr_check_limits(json_t *host, struct err *err);
 /*
  * All of the request's HostConfig and what is beside it, before the image's part is there. What the
  * node cannot do is taken out, with a warning.

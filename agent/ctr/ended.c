@@ -49,12 +49,16 @@ static void clean_done(void *arg)
 	free(j);
 }
 
+char *ctrs_cgroup(const struct ctrs *ctrs, const char *parent, const char *id)
+{
+	if (str_empty(parent))
+		parent = ctrs->cgroup_parent;
+	return xasprintf("%s%s/%s", *parent == '/' ? "" : "/", parent, id);
+}
+
 char *ctr_cgroup_path(const struct ctr *c)
 {
-	const char *parent =
-		*js(c->host, "CgroupParent") ? js(c->host, "CgroupParent") : c->ctrs->cgroup_parent;
-
-	return xasprintf("%s%s/%s", *parent == '/' ? "" : "/", parent, c->id);
+	return ctrs_cgroup(c->ctrs, js(c->host, "CgroupParent"), c->id);
 }
 
 void ctr_clean(struct ctr *c, void (*done)(struct ctr *c, int oom_kills))

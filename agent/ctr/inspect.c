@@ -95,8 +95,7 @@ static json_t *driver_json(struct ctr *c)
 json_t *ctr_inspect(struct ctr *c, bool size)
 {
 	json_t *doc = json_object(), *args = json_array(), *v;
-	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
-	const char *files = peer ? peer->dir : c->dir;
+	const char *files = ctr_net_dir(c);
 	size_t i;
 
 	json_array_foreach (c->path_args, i, v)

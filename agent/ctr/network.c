@@ -10,6 +10,18 @@ struct ctr *ctr_mode_peer(struct ctr *c, const char *mode)
 	return starts_with(mode, "container:") ? ctr_find(c->ctrs, mode + 10, NULL) : NULL;
 }
 
+const char *ctr_netns(const struct ctr *c)
+{
+	return c->sandbox ? sandbox_netns(c->sandbox) : NULL;
+}
+
+const char *ctr_net_dir(struct ctr *c)
+{
+	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
+
+	return peer ? peer->dir : c->dir;
+}
+
 static void options(struct ctr *c, struct sandbox_options *o)
 {
 	const char *mode = js(c->host, "NetworkMode");

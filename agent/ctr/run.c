@@ -446,7 +446,6 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 {
 	struct start *s = xcalloc(1, sizeof(*s));
 	_cleanup_free_ char *key = NULL;
-	struct ctr *peer = ctr_mode_peer(c, js(c->host, "NetworkMode"));
 	json_t *init = json_object_get(c->host, "Init");
 
 	buf_init(&s->lowerdirs);
@@ -458,7 +457,7 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 	s->b = (struct bundle){
 		.id = xstrdup(c->id),
 		.root = xasprintf("%s/merged", c->dir),
-		.net_dir = xstrdup(peer ? peer->dir : c->dir),
+		.net_dir = xstrdup(ctr_net_dir(c)),
 		.netns = xstrdup(sandbox_netns(c->sandbox)),
 		.cgroups_path = xstrdup(c->cgroup),
 		.init_path = xstrdup(c->ctrs->init_path),

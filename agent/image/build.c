@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 #include "disk/file.h"
-#include "image/image_impl.h"
+#include "image/build_output.h"
 #include "loop/loop.h"
 
 extern char **environ;
@@ -73,20 +73,9 @@ static int run_quiet(struct args *a, struct image_job *job, const char *what, st
 	return 0;
 }
 
-static bool quiet(const struct image_job *job)
+static const char *str(json_t *o, const char *key)
 {
-	return json_is_true(json_object_get(job->build, "quiet"));
-}
-
-/* A quiet build keeps its words for when it fails. */
-static void stream(struct image_job *job, const char *text)
-{
-	json_t *line = json_pack("{s:s}", "stream", text);
-
-	if (quiet(job))
-		json_array_append_new(json_object_get(job->build, "kept"), line);
-	else
-		image_job_line(job, line);
+	return json_string_value(json_object_get(o, key));
 }
 
 /* Put an image of ours into buildah's store, under the full name that FROM means. */
@@ -112,11 +101,6 @@ static int offer_base(struct image_job *job, const char *name, const char *id, j
 	dir_remove_tree(dir, NULL);
 	free(dir);
 	return rc;
-}
-
-static const char *str(json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
 }
 
 /*
@@ -154,66 +138,6 @@ static int offer_bases(struct image_job *job, const char *dockerfile, const char
 				   (int)strcspn(r.name, "/"), r.name);
 	}
 	return rc ? rc : file_write_volatile(conf, how.data, how.len, 0600, &job->err);
-}
-
-static const char *last_word(const char *line)
-{
-	const char *space = strrchr(line, ' ');
-
-	return space ? space + 1 : line;
-}
-
-/*
- * buildah says "STEP 1/2: FROM alpine", and for several stages "[1/2] STEP 1/2: …"; the classic
- * builder says "Step 1/2 : FROM alpine".
- */
-static void say_line(struct image_job *job, char *line)
-{
-	unsigned int i, n;
-	int used = 0;
-	char *at = strstr(line, "STEP ");
-
-	if (at && (at == line || line[0] == '[') &&
-	    sscanf(at, "STEP %u/%u: %n", &i, &n, &used) == 2 && used) {
-		char *text = xasprintf("Step %u/%u : %s\n", i, n, at + used);
-
-		stream(job, text);
-		free(text);
-	} else if (starts_with(line, "--> ") && strspn(last_word(line), "0123456789abcdef") >= 11) {
-		char *text =
-			xasprintf("%s ---> %.12s\n",
-				  starts_with(line, "--> Using cache") ? " ---> Using cache\n" : "",
-				  last_word(line));
-
-		stream(job, text);
-		free(text);
-	} else if (starts_with(line, "--> ") || starts_with(line, "COMMIT") ||
-		   starts_with(line, "Getting image source") || starts_with(line, "Copying ") ||
-		   starts_with(line, "Writing manifest") ||
-		   starts_with(line, "Storing signatures") ||
-		   starts_with(line, "Successfully tagged")) {
-		return;
-	} else {
-		char *text = xasprintf("%s\n", line);
-
-		stream(job, text);
-		free(text);
-	}
-}
-
-static void say_lines(struct image_job *job, struct buf *b, bool all)
-{
-	char *nl;
-
-	while ((nl = memchr(b->data, '\n', b->len))) {
-		*nl = 0;
-		say_line(job, b->data);
-		buf_consume(b, nl - b->data + 1);
-	}
-	if (all && b->len) {
-		say_line(job, b->data);
-		buf_reset(b);
-	}
 }
 
 /* Run buildah bud, passing on what it says as it says it. last gets its last error line. */
@@ -263,8 +187,10 @@ static int run_build_program(struct image_job *job, struct args *a, struct buf *
 			}
 			buf_add(b, chunk, n);
 			if (!i)
-				say_lines(job, &out, false);
-			else if (b->len > 65536)
+				build_say_lines(job, &out, false);
+			else
+				build_say_errors(job, &errors, false);
+			if (b->len > 65536)
 				buf_consume(b, b->len - 32768);
 		}
 	}
@@ -274,9 +200,99 @@ static int run_build_program(struct image_job *job, struct args *a, struct buf *
 		return err_errno(&job->err, rc, "cannot run buildah");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	say_lines(job, &out, true);
+	build_say_lines(job, &out, true);
+	rc = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	if (!rc)
+		build_say_errors(job, &errors, true);
 	buf_add(last, errors.data, errors.len);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return rc;
+}
+
+static json_int_t number(json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* HostConfig's limits as buildah's flags. */
+static void limit_args(struct args *a, json_t *limits)
+{
+	static const struct {
+		const char *key, *flag, *unit;
+	} numbers[] = {{"Memory", "--memory", "b"},
+		       {"CpuShares", "--cpu-shares", ""},
+		       {"CpuPeriod", "--cpu-period", ""},
+		       {"CpuQuota", "--cpu-quota", ""},
+		       {"ShmSize", "--shm-size", ""}},
+	  texts[] = {{"CpusetCpus", "--cpuset-cpus", ""}, {"CpusetMems", "--cpuset-mems", ""}};
+	json_int_t memory = number(limits, "Memory"), swap = number(limits, "MemorySwap");
+	json_t *v;
+	size_t k;
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		json_int_t v = number(limits, numbers[i].key);
+
+		if (!v)
+			continue;
+		arg(a, numbers[i].flag);
+		argf(a, xasprintf("%lld%s", (long long)v, numbers[i].unit));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		if (!str(limits, texts[i].key))
+			continue;
+		arg(a, texts[i].flag);
+		arg(a, str(limits, texts[i].key));
+	}
+	if (memory && swap >= 0) { /* twice the memory, when it is not said */
+		arg(a, "--memory-swap");
+		argf(a, xasprintf("%lldb", (long long)(swap ? swap : 2 * memory)));
+	} else if (memory) {
+		arg(a, "--memory-swap");
+		arg(a, "-1");
+	}
+	json_array_foreach (json_object_get(limits, "Ulimits"), k, v) {
+		const char *name = str(v, "Name");
+
+		arg(a, "--ulimit");
+		argf(a, xasprintf("%s=%lld:%lld", name ? name : "", number(v, "Soft"),
+				  number(v, "Hard")));
+	}
+}
+
+/* The containers of RUN steps: as ours are. */
+static void run_args(struct args *a, struct image_job *job)
+{
+	static const char *const files[] = {"hosts", "resolv.conf"};
+	const char *dir = str(job->build, "net_dir"), *netns = str(job->build, "netns");
+
+	arg(a, "--isolation=oci");
+	arg(a, "--runtime");
+	arg(a, str(job->build, "runtime"));
+	arg(a, "--cgroup-parent");
+	arg(a, str(job->build, "cgroup"));
+	arg(a, "--network");
+	argf(a, netns ? xasprintf("ns:%s", netns) : xstrdup("host"));
+	arg(a, "--no-hosts");
+	arg(a, "--dns=none");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		arg(a, "--volume");
+		argf(a, xasprintf("%s/%s:/etc/%s", dir, files[i], files[i]));
+	}
+	limit_args(a, json_object_get(job->build, "limits"));
+}
+
+/* What buildah would take from the node's containers.conf. */
+static int write_settings(struct image_job *job, const char *path)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	json_t *v;
+	size_t i;
+
+	buf_str(&text, "[containers]\ndefault_ulimits = []\ndefault_sysctls = []\n"
+		       "default_capabilities = [");
+	json_array_foreach (json_object_get(job->build, "caps"), i, v)
+		buf_printf(&text, "%s\"%s\"", i ? ", " : "", json_string_value(v));
+	buf_str(&text, "]\n");
+	return file_write_volatile(path, text.data, text.len, 0600, &job->err);
 }
 
 static void object_args(struct args *a, const char *flag, json_t *object)
@@ -289,51 +305,6 @@ static void object_args(struct args *a, const char *flag, json_t *object)
 		argf(a, json_is_string(v) ? xasprintf("%s=%s", key, json_string_value(v))
 					  : xstrdup(key));
 	}
-}
-
-/* The last line of an error text that says something. */
-static const char *last_line(struct buf *b)
-{
-	char *nl;
-
-	while (b->len && b->data[b->len - 1] == '\n')
-		b->data[--b->len] = 0;
-	nl = strrchr(b->data, '\n');
-	return nl ? nl + 1 : b->data;
-}
-
-/* buildah's reason in the classic builder's words, without what is only of this machine. */
-static int build_error(struct image_job *job, const char *why)
-{
-	const char *step = strstr(why, "building at STEP \""), *end, *at;
-	json_t *v;
-	size_t i;
-	int code;
-
-	json_array_foreach (json_object_get(job->build, "kept"), i, v)
-		image_job_line(job, json_incref(v));
-	if (starts_with(why, "Error: "))
-		why += 7;
-	if (!step)
-		return err_set(&job->err, -EIO, "%s", why);
-	step += strlen("building at STEP \"");
-	/* a message may have quotes, the step may have them, too */
-	for (end = step; (at = strstr(end + 1, "\": "));)
-		end = at;
-	if (starts_with(step, "RUN ") && sscanf(end, "\": exit status %d", &code) == 1)
-		return err_set(&job->err, -EIO,
-			       step[4] == '[' ? "The command '%.*s' returned a non-zero code: %d"
-					      : "The command '/bin/sh -c %.*s' returned a non-zero "
-						"code: %d",
-			       (int)(end - step - 4), step + 4, code);
-	at = strstr(why, "copier: stat: \"/");
-	if (at && strstr(at, "no such file"))
-		return err_set(&job->err, -EIO,
-			       "COPY failed: file not found in build context or excluded by "
-			       ".dockerignore: stat %.*s: file does not exist",
-			       (int)strcspn(at + 16, "\""), at + 16);
-	at = strstr(why, " &imagebuilder.");
-	return err_set(&job->err, -EIO, "%.*s", (int)(at ? (size_t)(at - why) : strlen(why)), why);
 }
 
 static int bring_back(struct image_job *job, const char *dir, const char *iidfile)
@@ -362,17 +333,17 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 	if (rc)
 		return rc;
 	image_job_line(job, json_pack("{s:{s:s}}", "aux", "ID", job->found[0].id));
-	if (quiet(job))
+	if (json_is_true(json_object_get(job->build, "quiet")))
 		image_job_line(
 			job, json_pack("{s:o}", "stream", json_sprintf("%s\n", job->found[0].id)));
 	text = xasprintf("Successfully built %.12s\n", job->found[0].id + 7);
-	stream(job, text);
+	build_stream(job, text);
 	free(text);
 	json_array_foreach (tags, i, v) {
 		reference_parse(json_string_value(v), &r, NULL);
 		json_array_append_new(job->found[0].refs, json_sprintf("%s:%s", r.name, r.tag));
 		text = xasprintf("Successfully tagged %s:%s\n", reference_familiar(&r), r.tag);
-		stream(job, text);
+		build_stream(job, text);
 		free(text);
 	}
 	return 0;
@@ -381,15 +352,14 @@ static int bring_back(struct image_job *job, const char *dir, const char *iidfil
 static int build_in(struct image_job *job, const char *dir)
 {
 	_cleanup_free_ char *iidfile = xasprintf("%s/iid", dir),
-			    *conf = xasprintf("%s/registries.conf", dir), *context = NULL,
+			    *conf = xasprintf("%s/registries.conf", dir),
+			    *settings = xasprintf("%s/containers.conf", dir), *context = NULL,
 			    *file = NULL;
 	_cleanup_buf_ struct buf errors = BUF_INIT;
-	const char *dockerfile, *target = str(job->build, "target"),
-				*network = str(job->build, "network");
+	const char *dockerfile, *target = str(job->build, "target");
+	bool pull = json_is_true(json_object_get(job->build, "pull"));
 	struct args a = {0};
 	struct stat st;
-	json_t *v;
-	size_t i;
 	int rc = context_make(job, dir, &context);
 
 	if (rc)
@@ -403,19 +373,17 @@ static int build_in(struct image_job *job, const char *dir)
 		return err_set(&job->err, -EINVAL, "the Dockerfile (%s) cannot be empty",
 			       dockerfile);
 	rc = offer_bases(job, file, conf);
+	if (!rc)
+		rc = write_settings(job, settings);
 	if (rc)
 		return rc;
 	arg(&a, "env");
 	argf(&a, xasprintf("CONTAINERS_REGISTRIES_CONF=%s", conf));
-	if (streq(network, "none")) { /* chroot isolation leaves the network to us */
-		arg(&a, "unshare");
-		arg(&a, "--net");
-		network = NULL;
-	}
+	argf(&a, xasprintf("CONTAINERS_CONF=%s", settings));
 	buildah(&a, job);
 	arg(&a, "bud");
-	arg(&a, "--isolation=chroot");
-	arg(&a, "--pull=false");
+	run_args(&a, job);
+	arg(&a, pull ? "--pull=always" : "--pull=false");
 	arg(&a, "--format=docker");
 	arg(&a, "--layers=true");
 	arg(&a, "--identity-label=false");
@@ -429,13 +397,9 @@ static int build_in(struct image_job *job, const char *dir)
 		arg(&a, "--target");
 		arg(&a, target);
 	}
-	if (!str_empty(network) && strcmp(network, "default")) {
-		arg(&a, "--network");
-		arg(&a, network);
-	}
-	json_array_foreach (json_object_get(job->build, "hosts"), i, v) {
-		arg(&a, "--add-host");
-		arg(&a, json_string_value(v));
+	if (!str_empty(str(job->build, "platform"))) {
+		arg(&a, "--platform");
+		arg(&a, str(job->build, "platform"));
 	}
 	object_args(&a, "--build-arg", json_object_get(job->build, "build_args"));
 	object_args(&a, "--label", json_object_get(job->build, "labels"));
@@ -443,7 +407,7 @@ static int build_in(struct image_job *job, const char *dir)
 	rc = run_build_program(job, &a, &errors);
 	args_done(&a);
 	if (rc > 0)
-		return build_error(job, last_line(&errors));
+		return build_error(job, &errors);
 	return rc ? rc : bring_back(job, dir, iidfile);
 }
 
@@ -478,7 +442,19 @@ void images_build(struct images *images, const struct image_build *b, int fd,
 		  image_progress progress, image_done done, void *arg)
 {
 	struct image_job *job = xcalloc(1, sizeof(*job));
-	json_t *tags = json_array(), *hosts = json_array();
+	json_t *tags = json_array();
+	const struct {
+		const char *key, *value;
+	} texts[] = {{"remote", b->remote},   {"target", b->target}, {"platform", b->platform},
+		     {"runtime", b->runtime}, {"netns", b->netns},   {"net_dir", b->net_dir},
+		     {"cgroup", b->cgroup}};
+	const struct {
+		const char *key;
+		json_t *value;
+	} parts[] = {{"build_args", b->build_args},
+		     {"labels", b->labels},
+		     {"caps", b->caps},
+		     {"limits", b->limits}};
 
 	*job = (struct image_job){.images = images,
 				  .fd = fd,
@@ -488,21 +464,16 @@ void images_build(struct images *images, const struct image_build *b, int fd,
 				  .run = run_build};
 	for (const char *const *t = b->tags; t && *t; t++)
 		json_array_append_new(tags, json_string(*t));
-	for (const char *const *h = b->hosts; h && *h; h++)
-		json_array_append_new(hosts, json_string(*h));
-	job->build = json_pack("{s:s, s:o, s:b, s:b, s:o, s:[], s:o}", "dockerfile",
+	job->build = json_pack("{s:s, s:o, s:b, s:b, s:b, s:[], s:o}", "dockerfile",
 			       b->dockerfile ? b->dockerfile : "Dockerfile", "tags", tags,
-			       "no_cache", b->no_cache, "quiet", b->quiet, "hosts", hosts, "kept",
+			       "no_cache", b->no_cache, "quiet", b->quiet, "pull", b->pull, "kept",
 			       "images", possible_bases(images));
-	if (b->remote)
-		json_object_set_new(job->build, "remote", json_string(b->remote));
-	if (b->target)
-		json_object_set_new(job->build, "target", json_string(b->target));
-	if (b->network)
-		json_object_set_new(job->build, "network", json_string(b->network));
-	if (b->build_args)
-		json_object_set_new(job->build, "build_args", json_deep_copy(b->build_args));
-	if (b->labels)
-		json_object_set_new(job->build, "labels", json_deep_copy(b->labels));
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (texts[i].value)
+			json_object_set_new(job->build, texts[i].key, json_string(texts[i].value));
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (parts[i].value)
+			json_object_set_new(job->build, parts[i].key,
+					    json_deep_copy(parts[i].value));
 	image_job_start(job);
 }

@@ -111,14 +111,22 @@ void images_push(struct images *images, const char *ref, const char *auth, image
 void images_search(struct images *images, const char *term, unsigned int limit, const char *auth,
 		   void (*done)(const struct err *err, json_t *results, void *arg), void *arg);
 
+/* Strings and objects are borrowed for the call. */
 struct image_build {
 	const char *dockerfile; /* path in the context; NULL: Dockerfile */
 	const char *remote; /* where the context is; NULL: fd has it */
 	const char *const *tags; /* NULL-terminated, or NULL */
-	const char *const *hosts; /* "name:address", NULL-terminated, or NULL */
 	json_t *build_args, *labels; /* objects or NULL */
-	const char *target, *network; /* or NULL */
+	const char *target, *platform; /* or NULL */
 	bool no_cache, quiet;
+	bool pull; /* bases are the registries', whatever is here */
+	/* of the containers of RUN steps */
+	const char *runtime; /* OCI runtime */
+	const char *netns; /* path; NULL: the node's */
+	const char *net_dir; /* has their hosts and resolv.conf */
+	const char *cgroup;
+	json_t *caps; /* array of "CAP_…" */
+	json_t *limits; /* HostConfig's Memory, MemorySwap, Cpu…, ShmSize, Ulimits */
 };
 /* The context is a tar, compressed or not, from fd (taken over; -1 with an address). */
 void images_build(struct images *images, const struct image_build *b, int fd,
