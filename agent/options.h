@@ -21,11 +21,11 @@ struct options {
 	struct str_list default_address_pools, node_generic_resources, uplinks, log_opts,
 		ignored_list;
 	char *data_root, *exec_root, *pidfile, *config_file, *group, *log_level, *log_format;
-	char *bip, *fixed_cidr, *ip, *swarm_default_advertise_addr, *log_driver, *metrics_addr,
-		*runtime;
+	char *bip, *bip6, *fixed_cidr, *fixed_cidr_v6, *ip, *swarm_default_advertise_addr,
+		*log_driver, *metrics_addr, *runtime;
 	char *tlscacert, *tlscert, *tlskey, *cgroup_parent, *init_path, *datapath, *ingress_return;
 	char *ignored;
-	bool debug, tls, tlsverify, validate, version, help, live_restore, init, icc, ip_masq,
+	bool debug, tls, tlsverify, validate, version, help, live_restore, init, icc, ip_masq, ipv6,
 		experimental;
 	bool live_restore_set, no_new_privileges, ignored_bool;
 	int64_t mtu, shutdown_timeout, ignored_int;

@@ -34,7 +34,11 @@ struct nets_options {
 	bool return_direct; /* --ingress-return=direct */
 	const char *data_root, *exec_root;
 	const char *engine_id; /* decides which IPv6 subnets are chosen */
-	const char *bip; /* docker0's address as CIDR; NULL: chosen */
+	/* of docker0, NULL: chosen */
+	const char *bip, *bip6; /* its addresses as CIDR */
+	const char *fixed_cidr, *fixed_cidr6; /* what its containers' addresses are out of */
+	const char *bind_addr; /* of ports published there */
+	bool ipv6; /* it has IPv6 */
 	char **pools; /* --default-address-pool values, NULL-terminated, or NULL */
 	char **dns, **dns_search, **dns_opts; /* NULL-terminated or NULL */
 	unsigned int mtu;

@@ -147,6 +147,9 @@ void nets_swarm_done(struct nets *nets);
 /* Another datapath, or NULL before it is closed. */
 void nets_set_dp(struct nets *nets, struct dp *dp);
 
+/* docker0.c: make the predefined network anew out of its file's and the options; it is stored. */
+int docker0_make(struct nets *nets, struct err *err);
+
 /* nets.c */
 struct network *network_new(struct nets *nets, const char *id, const char *name,
 			    const struct net_driver *driver);

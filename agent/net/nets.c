@@ -199,59 +199,6 @@ static int make(struct nets *nets, const char *name, const struct net_driver *dr
 	return 0;
 }
 
-/* What docker0 is follows from the daemon's options each time; its subnet, if none is given, stays. */
-static json_t *docker0_body(struct nets *nets, struct network *old)
-{
-	char text[32], base[16], mtu[16];
-	json_t *config = NULL;
-	struct ip_range r;
-	uint32_t ip;
-
-	if (nets->opt.bip && !ip_range_parse(nets->opt.bip, &r) && !ip_parse(nets->opt.bip, &ip)) {
-		snprintf(text, sizeof(text), "%s/%u", ip_format(r.base, base), r.prefix);
-		config = json_pack("[{s:s}]", "Subnet", text);
-		if (ip != r.base)
-			json_object_set_new(json_array_get(config, 0), "Gateway",
-					    json_string(ip_format(ip, base)));
-	} else if (old) {
-		r = *ipam_subnet_range(old->subnet);
-		snprintf(text, sizeof(text), "%s/%u", ip_format(r.base, base), r.prefix);
-		config = json_pack("[{s:s}]", "Subnet", text);
-		json_object_set_new(json_array_get(config, 0), "Gateway",
-				    json_string(ip_format(old->gateway, base)));
-	}
-	snprintf(mtu, sizeof(mtu), "%u", nets->opt.mtu ? nets->opt.mtu : 1500);
-	return json_pack("{s:{s:o}, s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "IPAM", "Config",
-			 config ? config : json_array(), "Options", OPT_BRIDGE "default_bridge",
-			 "true", OPT_BRIDGE "enable_icc", nets->opt.icc ? "true" : "false",
-			 OPT_BRIDGE "enable_ip_masquerade", nets->opt.ip_masq ? "true" : "false",
-			 OPT_BRIDGE "host_binding_ipv4", "0.0.0.0", OPT_BRIDGE "name", "docker0",
-			 "com.docker.network.driver.mtu", mtu);
-}
-
-static int make_docker0(struct nets *nets, struct err *err)
-{
-	struct network *old = by_name(nets, "bridge"), *n;
-	json_t *body = docker0_body(nets, old);
-	char id[HEX_ID_SIZE], created[40];
-	int rc;
-
-	if (old) {
-		memcpy(id, old->id, sizeof(id));
-		memcpy(created, old->created, sizeof(created));
-		network_free(old);
-	} else {
-		id_new_hex(nets->opt.rng, id);
-		time_format(loop_wall_ns(), created);
-	}
-	n = network_new(nets, id, "bridge", &net_driver_bridge);
-	memcpy(n->created, created, sizeof(created));
-	n->predefined = true;
-	rc = network_parse(n, body, err);
-	json_decref(body);
-	return rc ? rc : network_save(n, err);
-}
-
 static int make_predefined(struct nets *nets, const char *name, const char *driver, struct err *err)
 {
 	struct network *n = by_name(nets, name);
@@ -301,6 +248,10 @@ static struct nets *alloc(const struct nets_options *opt)
 	nets->opt.data_root = xstrdup(opt->data_root);
 	nets->opt.exec_root = xstrdup(opt->exec_root);
 	nets->opt.bip = xstrdup(opt->bip);
+	nets->opt.bip6 = xstrdup(opt->bip6);
+	nets->opt.fixed_cidr = xstrdup(opt->fixed_cidr);
+	nets->opt.fixed_cidr6 = xstrdup(opt->fixed_cidr6);
+	nets->opt.bind_addr = xstrdup(opt->bind_addr);
 	nets->opt.pools = copy_list(opt->pools);
 	nets->opt.dns = copy_list(opt->dns);
 	nets->opt.dns_search = copy_list(opt->dns_search);
@@ -335,6 +286,10 @@ static void release(struct nets *nets)
 	free((char *)nets->opt.data_root);
 	free((char *)nets->opt.exec_root);
 	free((char *)nets->opt.bip);
+	free((char *)nets->opt.bip6);
+	free((char *)nets->opt.fixed_cidr);
+	free((char *)nets->opt.fixed_cidr6);
+	free((char *)nets->opt.bind_addr);
 	free((char *)nets->opt.datapath);
 	free_list(nets->opt.pools);
 	free_list(nets->opt.dns);
@@ -345,6 +300,25 @@ static void release(struct nets *nets)
 	free(nets->run_dir);
 	free(nets->netns_dir);
 	free(nets);
+}
+
+static int check_options(const struct nets_options *opt, struct err *err)
+{
+	struct ip6_range r6;
+	struct ip_range r;
+
+	if (opt->bip && ip_range_parse(opt->bip, &r))
+		return err_set(err, -EINVAL, "invalid address for docker0 (--bip): %s must be CIDR",
+			       opt->bip);
+	if (opt->bip6 && ip6_range_parse(opt->bip6, &r6))
+		return err_set(err, -EINVAL,
+			       "invalid IPv6 address for docker0 (--bip6): %s must be CIDR",
+			       opt->bip6);
+	if (opt->fixed_cidr && ip_range_parse(opt->fixed_cidr, &r))
+		return err_set(err, -EINVAL,
+			       "invalid range for docker0 (--fixed-cidr): %s must be CIDR",
+			       opt->fixed_cidr);
+	return 0;
 }
 
 int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err)
@@ -364,21 +338,15 @@ int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err
 	if (!rc)
 		rc = ipam6_new(nets->opt.pools, opt->engine_id ? opt->engine_id : "", &nets->ipam6,
 			       err);
-	if (!rc && opt->bip) {
-		struct ip_range r;
-
-		if (ip_range_parse(opt->bip, &r))
-			rc = err_set(err, -EINVAL,
-				     "invalid address for docker0 (--bip): %s must be CIDR",
-				     opt->bip);
-	}
+	if (!rc)
+		rc = check_options(opt, err);
 	nets->ports = ports_new();
 	if (!rc)
 		rc = load_folder(nets, nets->dir, false, err);
 	if (!rc)
 		rc = dir_make(nets->netns_dir, 0711, err);
 	if (!rc)
-		rc = make_docker0(nets, err);
+		rc = docker0_make(nets, err);
 	if (!rc)
 		rc = make_predefined(nets, "host", "host", err);
 	if (!rc)

@@ -148,5 +148,18 @@ check "pools of the daemon's" docker network create --ipv6 pooled
 check "inspect" equals "true 10.9.0.0/24 10.9.0.1 fd12:3456::/64 fd12:3456::1" configs pooled
 check "remove" docker network rm pooled
 agent_stop n1
+agent_start n1 --ipv6 --fixed-cidr-v6 2001:db8:5::/64 --bip 10.8.0.1/16 --fixed-cidr 10.8.3.128/25 --ip 127.0.0.1
+check "docker0 with IPv6" equals "true 10.8.0.0/16 10.8.0.1 2001:db8:5::/64 2001:db8:5::1" configs bridge
+web zero -p 8095:80 > /dev/null
+check "a container there" equals "2001:db8:5::2 2001:db8:5::1 10.8.3.128" \
+	docker inspect -f '{{with .NetworkSettings}}{{.GlobalIPv6Address}} {{.IPv6Gateway}} {{.IPAddress}}{{end}}' zero
+check "reaches outside" docker exec zero ping -c 1 -W 3 fd77::2
+check "its ports are where --ip says" equals "127.0.0.1 8095," published zero 80/tcp
+agent_stop n1
+agent_start n1
+check "docker0 without IPv6 again" equals "false" docker network inspect -f '{{.EnableIPv6}}' bridge
+check "the container goes on" soon says "zero saw" fetch n1 127.0.0.1:8095
+docker rm -f zero > /dev/null
+agent_stop n1
 check "nothing is left behind" node_leftovers n1
 finish
