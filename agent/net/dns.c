@@ -190,19 +190,22 @@ static void on_forward(evutil_socket_t fd, short what, void *arg)
 /* A socket towards a resolver, of the container's namespace or the node's. */
 static int resolver_socket(struct forward *f, const char *resolver)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(53)};
 	int type = f->asker.conn ? SOCK_STREAM : SOCK_DGRAM, fd;
+	struct sockaddr_storage sa;
+	struct in6_addr addr;
+	socklen_t size;
 
-	if (inet_pton(AF_INET, resolver ? resolver : "", &sa.sin_addr) != 1)
+	if (inaddr_parse(resolver ? resolver : "", &addr))
 		return -EINVAL;
+	size = inaddr_socket(&addr, 53, &sa);
 	if (f->inside && (f->s->netns < 0 || netns_enter(f->s->netns)))
 		return -ENETDOWN;
-	fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(sa.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (f->inside && netns_enter(f->s->sb->nets->netns))
 		abort(); /* the loop may not go on in a container's namespace */
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (void *)&sa, sizeof(sa)) && errno != EINPROGRESS) {
+	if (connect(fd, (void *)&sa, size) && errno != EINPROGRESS) {
 		close(fd);
 		return -EHOSTUNREACH;
 	}
@@ -285,7 +288,7 @@ static void forward(struct dns_server *s, const struct asker *a, const uint8_t *
 		for (char **d = sb->nets->opt.dns; *d; d++)
 			json_array_append_new(f->resolvers, json_string(*d));
 	} else {
-		f->resolvers = node_resolvers(true);
+		f->resolvers = node_resolvers(true, true);
 	}
 	list_add_tail(&f->node, &s->forwards);
 	s->n_forwards++;

@@ -45,6 +45,11 @@ bool inaddr_is_any(const struct in6_addr *a)
 	return inaddr_is4(a) ? !inaddr_to4(a).s_addr : inaddr_is_zero(a);
 }
 
+bool inaddr_is_loopback(const struct in6_addr *a)
+{
+	return inaddr_is4(a) ? ntohl(inaddr_to4(a).s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(a);
+}
+
 int inaddr_parse(const char *s, struct in6_addr *ret)
 {
 	struct in6_addr six;

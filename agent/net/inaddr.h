@@ -19,6 +19,8 @@ bool inaddr_equal(const struct in6_addr *a, const struct in6_addr *b);
 bool inaddr_is_zero(const struct in6_addr *a);
 /* "0.0.0.0" or "::". */
 bool inaddr_is_any(const struct in6_addr *a);
+/* 127.0.0.0/8 or ::1. */
+bool inaddr_is_loopback(const struct in6_addr *a);
 /* "10.1.2.3" or "2001:db8::1". -EINVAL. */
 int inaddr_parse(const char *s, struct in6_addr *ret);
 char *inaddr_format(const struct in6_addr *a, char dst[INET6_ADDRSTRLEN]);

@@ -64,6 +64,11 @@ TEST(both_families)
 	ASSERT_EQ(0, inaddr_parse("fd00:0::1", &a));
 	EXPECT_FALSE(inaddr_is4(&a));
 	EXPECT_STREQ("fd00::1", inaddr_format(&a, text));
+	EXPECT_FALSE(inaddr_is_loopback(&a));
+	ASSERT_EQ(0, inaddr_parse("::1", &a));
+	EXPECT_TRUE(inaddr_is_loopback(&a));
+	ASSERT_EQ(0, inaddr_parse("127.0.0.53", &a));
+	EXPECT_TRUE(inaddr_is_loopback(&a));
 	EXPECT_EQ(-EINVAL, inaddr_parse("fd00::1/64", &a));
 	EXPECT_EQ(-EINVAL, inaddr_parse("", &a));
 }

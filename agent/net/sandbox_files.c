@@ -207,7 +207,7 @@ static void words_of(const char *text, const char *keyword, json_t *out)
 	}
 }
 
-json_t *node_resolvers(bool loopback_too)
+json_t *node_resolvers(bool loopback_too, bool six_too)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	json_t *all = json_array(), *out = json_array(), *v;
@@ -220,10 +220,10 @@ json_t *node_resolvers(bool loopback_too)
 	words_of(text.data, "nameserver", all);
 	json_array_foreach (all, i, v) {
 		const char *s = json_string_value(v);
-		struct in_addr a;
+		struct in6_addr a;
 
-		if (inet_pton(AF_INET, s ? s : "", &a) == 1 &&
-		    (loopback_too || ntohl(a.s_addr) >> 24 != 127))
+		if (!inaddr_parse(s ? s : "", &a) && (loopback_too || !inaddr_is_loopback(&a)) &&
+		    (six_too || inaddr_is4(&a)))
 			json_array_append(out, v);
 	}
 	json_decref(all);
@@ -287,7 +287,7 @@ static void resolv_file(const struct sandbox *sb, struct buf *b)
 	} else if (o->dns && o->dns[0]) {
 		servers = list_of(o->dns);
 	} else {
-		servers = node_resolvers(sb->host);
+		servers = node_resolvers(sb->host, sb->host || sandbox_gateway6(sb));
 		if (!json_array_size(servers) && !sb->host) {
 			json_array_append_new(servers, json_string("8.8.8.8"));
 			json_array_append_new(servers, json_string("8.8.4.4"));

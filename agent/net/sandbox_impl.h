@@ -32,8 +32,11 @@ void sandbox_files(struct sandbox *sb, struct netns_job *job, bool live);
 /* hosts with the line of these names changed, or without it (ip NULL), into the job. */
 void sandbox_hosts_line(const struct sandbox *sb, struct netns_job *job, const char *names,
 			const char *ip);
-/* The node's resolvers: "nameserver" addresses of resolv.conf. Owned array of strings. */
-json_t *node_resolvers(bool loopback_too);
+/*
+ * The node's resolvers: "nameserver" addresses of resolv.conf, also those of loopback, also those of
+ * IPv6. Owned array of strings.
+ */
+json_t *node_resolvers(bool loopback_too, bool six_too);
 
 /* sandbox_ports.c */
 void sandbox_ports_release(struct sandbox *sb);

@@ -103,6 +103,18 @@ check "UDP" soon says pong udp client $six 5353
 check "UDP by localhost" soon says pong udp n1 ::1 5353
 check "UDP to one with IPv4 alone" soon says pong udp client $six 5354
 
+# A name server that knows one answer to all questions, 192.0.2.7.
+in_ns client python3 -c '
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("fd77::2", 53))
+while True:
+    q, who = s.recvfrom(512)
+    end = q.index(0, 12) + 5
+    s.sendto(q[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + q[12:end] + b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\xc0\0\2\7", who)' > /dev/null 2>&1 &
+docker run -d --name asker --network both --dns fd77::2 alpine sleep 1000 > /dev/null
+check "a resolver with an IPv6 address" soon says "Address: 192.0.2.7" asks asker a elsewhere.example
+
 check "networks are apart" not from ranged '[2001:db8:1::80]'
 in_ns client ip route add 2001:db8:1::/64 via $six
 check "what is not published is not reached from outside" not in_ns client curl -gsf -m 2 "http://[2001:db8:1::2]/"
