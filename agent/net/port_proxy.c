@@ -16,6 +16,7 @@ enum {
 	CONNS_MAX = 1024, /* of a port, at a time */
 	HELD_MAX = 256 << 10, /* bytes on their way, after which a sender has to wait */
 	UDP_IDLE_S = 90,
+	AGAIN_MS = 100,
 	UDP_SIZE = 65536,
 	BATCH = 64, /* datagrams or connections taken at a time, for the loop's other work */
 };
@@ -26,6 +27,7 @@ struct port_proxy {
 	struct sockaddr_storage to;
 	socklen_t to_size;
 	struct event *ev;
+	struct timer again; /* after the agent has had too many descriptors */
 	struct list_head conns;
 	struct map flows; /* of UDP: text of the client -> struct flow */
 	size_t n;
@@ -131,6 +133,10 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 		int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		struct conn *c;
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+			event_del(p->ev); /* which would fire at once again */
+			timer_set(&p->again, AGAIN_MS);
+		}
 		if (fd < 0)
 			return;
 		if (p->n >= CONNS_MAX) {
@@ -152,6 +158,11 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 		bufferevent_enable(c->client.bev, EV_READ | EV_WRITE);
 		bufferevent_enable(c->server.bev, EV_READ | EV_WRITE);
 	}
+}
+
+static void accept_again(void *arg)
+{
+	event_add(((struct port_proxy *)arg)->ev, NULL);
 }
 
 static void flow_free(struct flow *f)
@@ -293,6 +304,7 @@ struct port_proxy *port_proxy_new(struct loop *loop, uint8_t proto, int fd,
 	p->to_size = inaddr_socket(to, port, &p->to);
 	list_init(&p->conns);
 	map_init(&p->flows);
+	timer_init(&p->again, loop, accept_again, p);
 	p->ev = event_new(p->base, fd, EV_READ | EV_PERSIST,
 			  proto == IPPROTO_TCP ? on_accept : on_datagram, p);
 	event_add(p->ev, NULL);
@@ -307,6 +319,7 @@ void port_proxy_free(struct port_proxy *p)
 	if (!p)
 		return;
 	event_free(p->ev);
+	timer_done(&p->again);
 	while (!list_empty(&p->conns))
 		conn_free(list_first(&p->conns, struct conn, node));
 	map_for_each (&p->flows, key, f)

@@ -50,7 +50,7 @@ check "nothing is left of them" refuses "not found" docker network inspect x
 
 check "run with published ports" web web --network both --network-alias www --ip6 2001:db8:1::80 -p 8080:80 -p [::1]:8081:80 -p "[$six]:8082:80" -p 127.0.0.1:8083:80
 check "and a neighbour" web peer --network both
-check "and one with IPv4 alone" web four --network plain -p 8090:80 -p [::]:8091:80
+check "and one with IPv4 alone" web four --network plain -p 8090:80 -p [::]:8091:80 -p 8092:81
 check "the address asked for" equals "2001:db8:1::80 64 2001:db8:1::1" settings web both '{{.GlobalIPv6Address}} {{.GlobalIPv6PrefixLen}} {{.IPv6Gateway}}'
 check "is shown as asked for" equals 2001:db8:1::80 settings web both '{{.IPAMConfig.IPv6Address}}'
 check "the next one" equals 2001:db8:1::2 ip6_of peer both
@@ -93,11 +93,15 @@ check "not by IPv4" not fetch client 10.77.0.11:8091
 head -c 3000000 /dev/urandom > "$LAB/big"
 docker cp "$LAB/big" four:/www/big
 check "a lot at once through the agent" eval 'in_ns client curl -gsf -m 20 "http://[$six]:8090/big" | cmp - "$LAB/big"'
+inside() { in_ns n1 nsenter --net="$(docker inspect -f '{{.NetworkSettings.SandboxKey}}' "$1")" "${@:2}"; } # CONTAINER COMMAND…
+inside four socat TCP-LISTEN:81,fork,reuseaddr EXEC:cat > /dev/null 2>&1 &
+# the server answers all it was sent, and ends when the client has ended
+check "an end passes, one way and then the other" soon says over eval 'echo over | in_ns n1 timeout 20 socat -t 60 - "TCP6:[::1]:8092"'
 
 docker run -d --name dns --network both -p 5353:53/udp alpine sleep 1000 > /dev/null
 docker run -d --name dns4 --network plain -p 5354:53/udp alpine sleep 1000 > /dev/null
 for c in dns dns4; do
-	in_ns n1 nsenter --net="$(docker inspect -f '{{.NetworkSettings.SandboxKey}}' $c)" socat UDP6-LISTEN:53,fork EXEC:"echo pong" > /dev/null 2>&1 &
+	inside $c socat UDP6-LISTEN:53,fork EXEC:"echo pong" > /dev/null 2>&1 &
 done
 check "UDP" soon says pong udp client $six 5353
 check "UDP by localhost" soon says pong udp n1 ::1 5353
