@@ -248,6 +248,7 @@ int ctrs_open(const struct ctrs_options *opt, struct ctrs **ret, struct err *err
 		c->image = images_find(opt->images, c->image_id, NULL);
 		if (c->image)
 			image_get(c->image);
+		ctr_hold_images(c);
 	}
 	map_for_each (&ctrs->by_id, id, c)
 		ctr_run_restore(c);

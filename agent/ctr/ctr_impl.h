@@ -36,15 +36,35 @@ struct ctrs {
 };
 
 struct mount_point {
-	char *type; /* "bind", "volume", "tmpfs" */
+	char *type; /* "bind", "volume", "tmpfs", "image" */
 	char *name; /* of the volume */
-	char *source, *target, *mode, *propagation, *options;
+	char *source; /* of an image: its ID */
+	char *target, *mode, *propagation, *options;
+	char *subpath; /* the part of the volume or image; NULL or "": all */
 	bool rw, no_copy, made; /* made: an anonymous volume of this container */
 	bool no_recursion; /* without the mounts below the source */
+	bool shallow; /* read-only without the mounts below */
+	struct image *image; /* held */
 	struct volume *volume; /* mounted by this container */
 	int64_t size;
 	unsigned int perm;
 };
+
+/* parts.c: what is mounted at a place of the run, for the runtime to bind. Owns its strings. */
+struct part {
+	char *base; /* the folder it is in, or */
+	char *lowerdirs, *dir; /* the image's layers, and where what is written goes: rw, work */
+	char *path; /* below that, or by itself; "" only of an image: all of it */
+	bool flat; /* without the mounts below */
+	char *at; /* its parent is made */
+};
+/* On a worker. No link leads out of the folder. */
+int part_mount(const struct part *p, const char *layers_dir, struct err *err);
+void part_done(struct part *p);
+/* Relative, and does not go up. */
+bool part_path_valid(const char *path);
+/* Open (O_PATH) what is below base; -EINVAL in dockerd's words. */
+int part_open(const char *base, const char *path, struct err *err);
 
 struct file {
 	char *target;
@@ -128,6 +148,13 @@ bool ctr_env_has(json_t *env, const char *entry);
 /* mounts.c: mount points from HostConfig and the image's volumes; anonymous volumes are made. */
 int ctr_make_mounts(struct ctr *c, struct err *err);
 void ctr_free_mounts(struct ctr *c);
+/* parts.c: whether the n-th mount point has to be mounted first; ret is then for part_done(). */
+struct part;
+bool ctr_mount_part(struct ctr *c, size_t n, struct part *ret);
+/* The n-th mount point for the runtime, which binds from. */
+json_t *ctr_mount_oci(const struct ctr *c, size_t n, const char *from);
+/* After loading: find the images that are mounted again. */
+void ctr_hold_images(struct ctr *c);
 /* create_check.c: the form of a creation's fields, and of HostConfig's alone. -EINVAL names one. */
 int ctr_check_types(json_t *body, struct err *err);
 int ctr_check_host_types(json_t *host, struct err *err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Names, signals, users, capabilities, filters and archives: what needs no container. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -29,6 +30,31 @@ TEST(names)
 	EXPECT_FALSE(ctr_name_valid(""));
 	EXPECT_FALSE(ctr_name_valid("-ab"));
 	EXPECT_FALSE(ctr_name_valid("a/b"));
+}
+
+TEST(parts_stay_inside)
+{
+	char dir[] = "/tmp/parts.XXXXXX";
+	_cleanup_free_ char *link = NULL, *sub = NULL;
+	int fd;
+
+	EXPECT_TRUE(part_path_valid("a/b"));
+	EXPECT_TRUE(part_path_valid("a..b/..c"));
+	EXPECT_FALSE(part_path_valid("/a"));
+	EXPECT_FALSE(part_path_valid(".."));
+	EXPECT_FALSE(part_path_valid("a/../../b"));
+	EXPECT_FALSE(part_path_valid("a/.."));
+	ASSERT_NE(NULL, mkdtemp(dir));
+	sub = xasprintf("%s/sub", dir);
+	link = xasprintf("%s/sub/out", dir);
+	ASSERT_EQ(0, mkdir(sub, 0700));
+	ASSERT_EQ(0, symlink("../..", link));
+	fd = part_open(dir, "sub", NULL);
+	EXPECT_LE(0, fd);
+	close(fd);
+	EXPECT_EQ(-EINVAL, part_open(dir, "sub/out", NULL));
+	EXPECT_EQ(-EINVAL, part_open(dir, "none", NULL));
+	dir_remove_tree(dir, NULL);
 }
 
 TEST(signals)

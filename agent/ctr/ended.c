@@ -5,6 +5,7 @@
 
 #include "ctr/ctr_impl.h"
 #include "disk/file.h"
+#include "disk/mount.h"
 
 enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 60000, STEADY_MS = 10000 };
 
@@ -12,7 +13,7 @@ enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 60000, STEADY_MS = 10000 };
 
 struct clean {
 	struct ctr *c;
-	char *run_dir, *state_dir, *cgroup, *root, *shm, *files;
+	char *run_dir, *state_dir, *cgroup, *root, *shm, *files, *parts;
 	int oom_kills;
 	void (*done)(struct ctr *c, int oom_kills);
 };
@@ -29,6 +30,7 @@ static void clean_work(void *arg)
 	umount2(j->root, MNT_DETACH);
 	umount2(j->shm, MNT_DETACH);
 	umount2(j->files, MNT_DETACH);
+	mount_detach_tree(j->parts, NULL);
 	dir_remove_tree(j->run_dir, NULL);
 }
 
@@ -46,6 +48,7 @@ static void clean_done(void *arg)
 	free(j->root);
 	free(j->shm);
 	free(j->files);
+	free(j->parts);
 	free(j);
 }
 
@@ -73,6 +76,7 @@ void ctr_clean(struct ctr *c, void (*done)(struct ctr *c, int oom_kills))
 		.root = xasprintf("%s/merged", c->dir),
 		.shm = xasprintf("%s/shm", c->dir),
 		.files = xasprintf("%s/files", c->run_dir),
+		.parts = xasprintf("%s/parts", c->run_dir),
 		.done = done,
 	};
 	loop_work(c->ctrs->opt.loop, clean_work, clean_done, j);

@@ -42,10 +42,25 @@ void ctr_free_mounts(struct ctr *c)
 		free(m->mode);
 		free(m->propagation);
 		free(m->options);
+		free(m->subpath);
+		image_put(m->image);
 	}
 	free(c->mounts);
 	c->mounts = NULL;
 	c->n_mounts = 0;
+}
+
+void ctr_hold_images(struct ctr *c)
+{
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		struct mount_point *m = &c->mounts[i];
+
+		if (strcmp(m->type, "image") || m->image)
+			continue;
+		m->image = images_find(c->ctrs->opt.images, m->source, NULL);
+		if (m->image)
+			image_get(m->image);
+	}
 }
 
 /* -v makes a host folder that is missing. */
@@ -164,19 +179,38 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 	return dir_exists_or_make(copy, err);
 }
 
+/* The part of the volume or image that is wanted; "": all. */
+static const char *subpath_of(json_t *o)
+{
+	bool image = !strcmp(js(o, "Type"), "image");
+
+	return js(json_object_get(o, image ? "ImageOptions" : "VolumeOptions"), "Subpath");
+}
+
+static int use_image(struct ctr *c, struct mount_point *m, const char *ref, struct err *err)
+{
+	m->image = images_find(c->ctrs->opt.images, ref, err);
+	if (!m->image) { /* not found, to a client, would be the container's */
+		if (err)
+			err->code = -EINVAL;
+		return -EINVAL;
+	}
+	image_get(m->image);
+	m->source = xstrdup(image_id(m->image));
+	return 0;
+}
+
 /* What is wrong in an object of Mounts by itself. Source: moby volume/mounts/validate.go. */
 static int check_mount_object(struct ctr *c, json_t *o, struct err *err)
 {
 	const char *type = js(o, "Type"), *target = js(o, "Target"), *source = js(o, "Source"),
 		   *propagation = js(json_object_get(o, "BindOptions"), "Propagation");
 	bool bind = !strcmp(type, "bind"), volume = !strcmp(type, "volume"),
-	     tmpfs = !strcmp(type, "tmpfs");
+	     tmpfs = !strcmp(type, "tmpfs"), image = !strcmp(type, "image");
+	json_t *bind_options = json_object_get(o, "BindOptions");
 	int rc;
 
-	if (*js(json_object_get(o, "VolumeOptions"), "Subpath"))
-		return err_set(err, -EINVAL,
-			       "a part of a volume cannot be mounted: leave the subpath out");
-	if (!bind && !volume && !tmpfs)
+	if (!bind && !volume && !tmpfs && !image)
 		return err_set(err, -EINVAL, "mount type unknown");
 	if (!*target)
 		return err_set(err, -EINVAL, "field Target must not be empty");
@@ -191,6 +225,14 @@ static int check_mount_object(struct ctr *c, json_t *o, struct err *err)
 		return err_set(err, -EINVAL, "field VolumeOptions must not be specified");
 	if (!tmpfs && json_is_object(json_object_get(o, "TmpfsOptions")))
 		return err_set(err, -EINVAL, "field TmpfsOptions must not be specified");
+	if (!image && json_is_object(json_object_get(o, "ImageOptions")))
+		return err_set(err, -EINVAL, "field ImageOptions must not be specified");
+	if (!part_path_valid(subpath_of(o)))
+		return err_set(err, -EINVAL, "subpath must be a relative path within the %s", type);
+	if (volume && !*source && *subpath_of(o))
+		return err_set(err, -EINVAL, "must not set Subpath when using anonymous volumes");
+	if (image && !*source)
+		return err_set(err, -EINVAL, "field Source must not be empty");
 	if (volume && !*source && jb(o, "ReadOnly"))
 		return err_set(err, -EINVAL,
 			       "must not set ReadOnly mode when using anonymous volumes");
@@ -200,6 +242,12 @@ static int check_mount_object(struct ctr *c, json_t *o, struct err *err)
 		return err_set(err, -EINVAL, "field Source must not be empty");
 	if (*propagation && !is_propagation(propagation))
 		return err_set(err, -EINVAL, "invalid propagation mode: %s", propagation);
+	if (jb(bind_options, "ReadOnlyForceRecursive") &&
+	    (!jb(o, "ReadOnly") || jb(bind_options, "ReadOnlyNonRecursive") ||
+	     jb(bind_options, "NonRecursive")))
+		return err_set(err, -EINVAL,
+			       "ReadOnlyForceRecursive is for read-only mounts, with the mounts "
+			       "below them");
 	if (*source != '/')
 		return err_set(err, -EINVAL, "invalid mount path: '%s' mount path must be absolute",
 			       source);
@@ -223,16 +271,20 @@ static int add_mount_object(struct ctr *c, json_t *o, struct err *err)
 		return err_set(err, rc, "invalid mount config for type \"%s\": %s", type, why.msg);
 	m = add_mount(c, type, target);
 	m->rw = !jb(o, "ReadOnly");
+	m->subpath = xstrdup(subpath_of(o));
 	if (!strcmp(type, "bind")) {
 		m->source = xstrdup(source);
 		m->propagation = xstrdup(js(bind, "Propagation"));
 		m->no_recursion = jb(bind, "NonRecursive");
+		m->shallow = jb(bind, "ReadOnlyNonRecursive");
 		rc = dir_exists_or_make(source, err);
 	} else if (!strcmp(type, "volume")) {
-		m->no_copy = jb(vol, "NoCopy");
+		m->no_copy = jb(vol, "NoCopy") || *m->subpath;
 		m->mode = xstrdup("z");
 		rc = use_volume(c, m, source, js(drv, "Name"), json_object_get(drv, "Options"),
 				json_object_get(vol, "Labels"), err);
+	} else if (!strcmp(type, "image")) {
+		rc = use_image(c, m, source, err);
 	} else {
 		m->size = ji(tmpfs, "SizeBytes");
 		m->perm = ji(tmpfs, "Mode");
@@ -250,6 +302,11 @@ static struct mount_point *copy_mount(struct ctr *c, const struct mount_point *f
 	m->rw = from->rw;
 	m->no_copy = true; /* its own container has filled it */
 	m->no_recursion = from->no_recursion;
+	m->shallow = from->shallow;
+	m->subpath = xstrdup(from->subpath);
+	m->image = from->image;
+	if (m->image)
+		image_get(m->image);
 	return m;
 }
 

@@ -35,6 +35,8 @@ struct start {
 	size_t n_files;
 	struct copy_up *copies;
 	size_t n_copies;
+	struct part *parts;
+	size_t n_parts;
 	bool no_sync, tty, stdin_open, once, hold;
 	/* results */
 	struct err err;
@@ -66,6 +68,9 @@ static void start_free(struct start *s)
 		free(s->copies[i].target);
 	}
 	free(s->copies);
+	for (size_t i = 0; i < s->n_parts; i++)
+		part_done(&s->parts[i]);
+	free(s->parts);
 	buf_done(&s->lowerdirs);
 	free(s);
 }
@@ -167,6 +172,8 @@ static int prepare(struct start *s)
 		rc = mount_root(s);
 	for (size_t i = 0; !rc && i < s->n_copies; i++)
 		rc = copy_into_empty(s->b.root, s->copies[i].target, s->copies[i].volume, &s->err);
+	for (size_t i = 0; !rc && i < s->n_parts; i++)
+		rc = part_mount(&s->parts[i], s->layers_dir, &s->err);
 	if (!rc)
 		rc = write_files(s);
 	if (!rc)
@@ -365,40 +372,6 @@ static void prepared(void *arg)
 	start_free(s);
 }
 
-static json_t *mount_json(const struct mount_point *m)
-{
-	json_t *o = json_array(), *doc;
-
-	if (!strcmp(m->type, "tmpfs")) {
-		json_array_append_new(o, json_string("noexec"));
-		json_array_append_new(o, json_string("nosuid"));
-		json_array_append_new(o, json_string("nodev"));
-		if (m->size)
-			json_array_append_new(o, json_sprintf("size=%lld", (long long)m->size));
-		if (m->perm)
-			json_array_append_new(o, json_sprintf("mode=%o", m->perm));
-		for (const char *p = m->options ? m->options : ""; *p;) {
-			size_t n = strcspn(p, ",");
-
-			if (n)
-				json_array_append_new(o, json_stringn(p, n));
-			p += n + (p[n] == ',');
-		}
-		if (!m->rw)
-			json_array_append_new(o, json_string("ro"));
-		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "tmpfs",
-				"source", "tmpfs", "options", o);
-	} else {
-		json_array_append_new(o, json_string(m->no_recursion ? "bind" : "rbind"));
-		json_array_append_new(
-			o, json_string(str_empty(m->propagation) ? "rprivate" : m->propagation));
-		json_array_append_new(o, json_string(m->rw ? "rw" : "ro"));
-		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "bind",
-				"source", m->source, "options", o);
-	}
-	return doc;
-}
-
 static int log_options(struct start *s, struct err *err)
 {
 	struct log_file_limits limits;
@@ -483,11 +456,15 @@ static struct start *make_start(struct ctr *c, struct ctr_op *op, struct err *er
 	s->stdin_open = jb(c->config, "OpenStdin");
 	s->once = s->stdin_open && jb(c->config, "StdinOnce");
 	s->hold = !list_empty(&c->streams);
+	s->parts = xcalloc(c->n_mounts + 1, sizeof(*s->parts));
 	s->copies = xcalloc(c->n_mounts + 1, sizeof(*s->copies));
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		const struct mount_point *m = &c->mounts[i];
+		struct part *p = &s->parts[s->n_parts];
+		bool part = ctr_mount_part(c, i, p);
 
-		json_array_append_new(s->b.mounts, mount_json(m));
+		s->n_parts += part;
+		json_array_append_new(s->b.mounts, ctr_mount_oci(c, i, part ? p->at : m->source));
 		if (!strcmp(m->type, "volume") && !m->no_copy)
 			s->copies[s->n_copies++] =
 				(struct copy_up){xstrdup(m->source), xstrdup(m->target)};

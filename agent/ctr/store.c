@@ -18,12 +18,13 @@ static json_t *mounts_json(const struct ctr *c)
 
 		json_array_append_new(
 			out, json_pack("{s:s, s:s?, s:s?, s:s, s:s?, s:s?, s:s?, s:b, s:b, s:b, "
-				       "s:b, s:I, s:i}",
+				       "s:b, s:b, s:s?, s:I, s:i}",
 				       "Type", m->type, "Name", m->name, "Source", m->source,
 				       "Destination", m->target, "Mode", m->mode, "Propagation",
 				       m->propagation, "Options", m->options, "RW", m->rw, "NoCopy",
 				       m->no_copy, "Made", m->made, "NonRecursive", m->no_recursion,
-				       "Size", (json_int_t)m->size, "Perm", (int)m->perm));
+				       "Shallow", m->shallow, "Subpath", m->subpath, "Size",
+				       (json_int_t)m->size, "Perm", (int)m->perm));
 	}
 	return out;
 }
@@ -50,6 +51,8 @@ static void load_mounts(struct ctr *c, json_t *list)
 			.no_copy = jb(v, "NoCopy"),
 			.made = jb(v, "Made"),
 			.no_recursion = jb(v, "NonRecursive"),
+			.shallow = jb(v, "Shallow"),
+			.subpath = xstrdup(json_string_value(json_object_get(v, "Subpath"))),
 			.size = ji(v, "Size"),
 			.perm = ji(v, "Perm"),
 		};

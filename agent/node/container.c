@@ -155,12 +155,14 @@ static json_t *mount_json(struct maker *m, const Pb__Mount *mt)
 			      "ReadOnly", mt->readonly);
 
 	if (mt->bind_options)
-		json_object_set_new(o, "BindOptions",
-				    json_pack("{s:s, s:b, s:b}", "Propagation",
-					      propagation[mt->bind_options->propagation],
-					      "NonRecursive", mt->bind_options->nonrecursive,
-					      "CreateMountpoint",
-					      mt->bind_options->create_mountpoint));
+		json_object_set_new(
+			o, "BindOptions",
+			json_pack("{s:s, s:b, s:b, s:b, s:b}", "Propagation",
+				  propagation[mt->bind_options->propagation], "NonRecursive",
+				  mt->bind_options->nonrecursive, "CreateMountpoint",
+				  mt->bind_options->create_mountpoint, "ReadOnlyNonRecursive",
+				  mt->bind_options->readonly_nonrecursive, "ReadOnlyForceRecursive",
+				  mt->bind_options->readonly_force_recursive));
 	if (mt->volume_options) {
 		const Pb__Mount__VolumeOptions *v = mt->volume_options;
 		json_t *opts = json_pack("{s:b, s:s}", "NoCopy", v->nocopy, "Subpath", v->subpath),

@@ -141,7 +141,12 @@ table "what a creation asks of the node" << 'END'
 400|invalid port specification|POST|/containers/create|{"Image":"alpine","HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"99999"}]}}}
 400|port publishing and the container type network mode|POST|/containers/create|{"Image":"alpine","HostConfig":{"NetworkMode":"container:x","PortBindings":{"80/tcp":[{}]}}}
 400|hostname and the network mode|POST|/containers/create|{"Image":"alpine","Hostname":"h","HostConfig":{"NetworkMode":"container:x"}}
-400|cannot be mounted|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Subpath":"s"}}]}}
+400|subpath must be a relative path within the volume|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Subpath":"a/../../b"}}]}}
+400|subpath must be a relative path within the image|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"image","Source":"alpine","Target":"/x","ImageOptions":{"Subpath":"/etc"}}]}}
+400|must not set Subpath when using anonymous volumes|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"volume","Target":"/x","VolumeOptions":{"Subpath":"s"}}]}}
+400|field ImageOptions must not be specified|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"volume","Target":"/x","ImageOptions":{}}]}}
+400|No such image: none:latest|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"image","Source":"none","Target":"/x"}]}}
+400|ReadOnlyForceRecursive is for read-only mounts|POST|/containers/create|{"Image":"alpine","HostConfig":{"Mounts":[{"Type":"bind","Source":"/tmp","Target":"/x","BindOptions":{"ReadOnlyForceRecursive":true}}]}}
 400|logging mode not supported|POST|/containers/create|{"Image":"alpine","HostConfig":{"LogConfig":{"Type":"json-file","Config":{"mode":"x"}}}}
 400|missing required option|POST|/volumes/create|{"Name":"vx","DriverOpts":{"type":"tmpfs"}}
 400|invalid IPC mode: x|POST|/containers/create|{"Image":"alpine","HostConfig":{"IpcMode":"x"}}
