@@ -32,9 +32,10 @@ B := build/asan
 SANFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-PKGS = libcurl libevent libevent_openssl libevent_pthreads libnghttp2 libprotobuf-c openssl jansson lmdb \
+PKGS = libevent libevent_openssl libevent_pthreads libnghttp2 libprotobuf-c openssl jansson lmdb \
        libarchive libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libnftables libbpf libelf zlib
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+# libcurl is loaded when it is needed (agent/rpc/fetch.c)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) libcurl)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -pthread -lm
 
 CPPFLAGS = -D_GNU_SOURCE -DSWARM_VERSION='"$(VERSION)"' -Iagent -Iinclude -Iinclude/uapi -I$B/gen \

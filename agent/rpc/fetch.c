@@ -3,7 +3,9 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "disk/file.h"
@@ -15,6 +17,64 @@ enum {
 	ERROR_BODY_MAX = 4096,
 	PROGRESS_BYTES = 1 << 20,
 };
+
+/*
+ * libcurl and its two dozen libraries cost a daemon that fetches nothing 4 MiB: they are loaded by the
+ * first request, and stay.
+ */
+#define LIBRARY "libcurl.so.4"
+
+static struct {
+	__typeof__(&curl_easy_init) init;
+	__typeof__(&curl_easy_setopt) setopt;
+	__typeof__(&curl_easy_perform) perform;
+	__typeof__(&curl_easy_getinfo) getinfo;
+	__typeof__(&curl_easy_strerror) strerror;
+	__typeof__(&curl_easy_cleanup) cleanup;
+	__typeof__(&curl_slist_append) slist_append;
+	__typeof__(&curl_slist_free_all) slist_free_all;
+	char why[256]; /* it cannot be used; "" when it can */
+} lib;
+
+static void load(void)
+{
+	const struct {
+		const char *name;
+		void *at;
+	} functions[] = {
+		{"curl_easy_init", &lib.init},
+		{"curl_easy_setopt", &lib.setopt},
+		{"curl_easy_perform", &lib.perform},
+		{"curl_easy_getinfo", &lib.getinfo},
+		{"curl_easy_strerror", &lib.strerror},
+		{"curl_easy_cleanup", &lib.cleanup},
+		{"curl_slist_append", &lib.slist_append},
+		{"curl_slist_free_all", &lib.slist_free_all},
+	};
+	void *so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+	for (size_t i = 0; so && i < ARRAY_SIZE(functions); i++) {
+		void *fn = dlsym(so, functions[i].name);
+
+		memcpy(functions[i].at, &fn, sizeof(fn));
+		if (!fn)
+			so = NULL;
+	}
+	if (!so)
+		snprintf(lib.why, sizeof(lib.why), "%s", dlerror());
+}
+
+static int need_library(struct err *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, load);
+	if (!lib.why[0])
+		return 0;
+	return err_set(err, -ENOSYS,
+		       LIBRARY " cannot be loaded: %s; install libcurl (Debian: libcurl4)",
+		       lib.why);
+}
 
 struct transfer {
 	struct fetch *f;
@@ -42,7 +102,7 @@ static size_t on_data(char *p, size_t one, size_t n, void *arg)
 	long status = 0;
 
 	(void)one;
-	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	lib.getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (t->f->fd < 0)
 		return keep(t, p, n);
 	if (status >= 400) {
@@ -71,7 +131,7 @@ static void take_type(struct fetch *f, CURL *curl)
 {
 	char *type = NULL;
 
-	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	lib.getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
 	snprintf(f->type, sizeof(f->type), "%s", type ? type : "");
 	f->type[strcspn(f->type, "; ")] = 0;
 	for (char *c = f->type; *c; c++)
@@ -91,62 +151,65 @@ static int failure(const struct transfer *t, CURLcode code, const char *why, str
 		       code == CURLE_COULDNT_RESOLVE_HOST				   ? -ENOENT
 		       : code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? -EINVAL
 											   : -EIO,
-		       "Get \"%s\": %s", url, *why ? why : curl_easy_strerror(code));
+		       "Get \"%s\": %s", url, *why ? why : lib.strerror(code));
 }
 
 int fetch(struct fetch *f, struct err *err)
 {
-	struct transfer t = {.f = f, .curl = curl_easy_init()};
+	struct transfer t = {.f = f};
 	struct curl_slist *headers = NULL;
 	char why[CURL_ERROR_SIZE] = "";
 	long status = 0;
 	CURLcode code;
-	int rc;
+	int rc = need_library(err);
 
+	if (rc)
+		return rc;
+	t.curl = lib.init();
 	if (!t.curl)
 		return err_set(err, -ENOMEM, "libcurl cannot be used");
 	buf_reset(&f->body);
-	curl_easy_setopt(t.curl, CURLOPT_URL, f->url);
-	curl_easy_setopt(t.curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(t.curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(t.curl, CURLOPT_FOLLOWLOCATION, 1L);
-	curl_easy_setopt(t.curl, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
-	curl_easy_setopt(t.curl, CURLOPT_NOSIGNAL, 1L); /* other threads run */
-	curl_easy_setopt(t.curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-	curl_easy_setopt(t.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(t.curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
-	curl_easy_setopt(t.curl, CURLOPT_USERAGENT, "swarm-agent/" SWARM_VERSION);
-	curl_easy_setopt(t.curl, CURLOPT_ERRORBUFFER, why);
-	curl_easy_setopt(t.curl, CURLOPT_WRITEFUNCTION, on_data);
-	curl_easy_setopt(t.curl, CURLOPT_WRITEDATA, &t);
+	lib.setopt(t.curl, CURLOPT_URL, f->url);
+	lib.setopt(t.curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	lib.setopt(t.curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	lib.setopt(t.curl, CURLOPT_FOLLOWLOCATION, 1L);
+	lib.setopt(t.curl, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+	lib.setopt(t.curl, CURLOPT_NOSIGNAL, 1L); /* other threads run */
+	lib.setopt(t.curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+	lib.setopt(t.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	lib.setopt(t.curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
+	lib.setopt(t.curl, CURLOPT_USERAGENT, "swarm-agent/" SWARM_VERSION);
+	lib.setopt(t.curl, CURLOPT_ERRORBUFFER, why);
+	lib.setopt(t.curl, CURLOPT_WRITEFUNCTION, on_data);
+	lib.setopt(t.curl, CURLOPT_WRITEDATA, &t);
 	if (f->user) {
-		curl_easy_setopt(t.curl, CURLOPT_USERNAME, f->user);
-		curl_easy_setopt(t.curl, CURLOPT_PASSWORD, f->password ? f->password : "");
+		lib.setopt(t.curl, CURLOPT_USERNAME, f->user);
+		lib.setopt(t.curl, CURLOPT_PASSWORD, f->password ? f->password : "");
 	}
 	if (f->ca_file)
-		curl_easy_setopt(t.curl, CURLOPT_CAINFO, f->ca_file);
+		lib.setopt(t.curl, CURLOPT_CAINFO, f->ca_file);
 	if (f->insecure) {
-		curl_easy_setopt(t.curl, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(t.curl, CURLOPT_SSL_VERIFYHOST, 0L);
+		lib.setopt(t.curl, CURLOPT_SSL_VERIFYPEER, 0L);
+		lib.setopt(t.curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
 	if (f->header) {
-		headers = curl_slist_append(NULL, f->header);
-		curl_easy_setopt(t.curl, CURLOPT_HTTPHEADER, headers);
+		headers = lib.slist_append(NULL, f->header);
+		lib.setopt(t.curl, CURLOPT_HTTPHEADER, headers);
 	}
 	if (f->progress) {
-		curl_easy_setopt(t.curl, CURLOPT_NOPROGRESS, 0L);
-		curl_easy_setopt(t.curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-		curl_easy_setopt(t.curl, CURLOPT_XFERINFODATA, &t);
+		lib.setopt(t.curl, CURLOPT_NOPROGRESS, 0L);
+		lib.setopt(t.curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+		lib.setopt(t.curl, CURLOPT_XFERINFODATA, &t);
 	}
-	code = curl_easy_perform(t.curl);
+	code = lib.perform(t.curl);
 	rc = code == CURLE_OK ? 0 : failure(&t, code, why, err);
 	if (!rc) {
-		curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
+		lib.getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
 		f->status = status;
 		take_type(f, t.curl);
 	}
-	curl_slist_free_all(headers);
-	curl_easy_cleanup(t.curl);
+	lib.slist_free_all(headers);
+	lib.cleanup(t.curl);
 	return rc;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One HTTP or HTTPS request to a server elsewhere, by libcurl: redirects, proxies of the environment
- * and the node's certificate authorities are taken care of. Blocks: on a worker or thread only.
+ * and the node's certificate authorities are taken care of. The library is loaded by the first
+ * request. Blocks: on a worker or thread only.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ struct fetch {
 
 /*
  * 0 when there is a reply, whatever its status. -ENOENT: the name of the server is not known;
- * -EINVAL: the address is none; -EFBIG; -EIO and a sentence otherwise.
+ * -EINVAL: the address is none; -EFBIG; -ENOSYS: libcurl is not installed; -EIO and a sentence otherwise.
  */
 int fetch(struct fetch *f, struct err *err);
 /* The same for one file: a status of 400 and more is an error, too, with dockerd's sentence. */

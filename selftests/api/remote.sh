@@ -18,6 +18,14 @@ host_new n1 "$(node_ip n1)"
 # the Hub, as this node sees it, is the server, too
 printf '127.0.0.1\tlocalhost\n10.77.0.2\tweb.lab plain.lab index.docker.io\n' > "$LAB/hosts"
 in_ns n1 mount --bind "$LAB/hosts" /etc/hosts
+# a node without libcurl runs, and says so when asked to fetch
+host_new n2 "$(node_ip n2)"
+lib=$(ldconfig -p | awk '/libcurl\.so\.4 / {print $NF; exit}')
+in_ns n2 mount --bind /dev/null "$(readlink -f "$lib")"
+agent_start n2
+check "without libcurl" refuses "install libcurl" d n2 search alpine
+agent_stop n2
+maps_curl() { grep -q libcurl "/proc/$(cat "$LAB/n1/pid")/maps"; }
 agent_start n1 --insecure-registry plain.lab --insecure-registry plain.lab:80
 base_image n1
 docker_cli=$(command -v docker)
@@ -27,7 +35,9 @@ asked() { tail -1 "$web.log"; }
 call() { curl -s -g --unix-socket "$(node_sock n1)" "$@"; }
 check "the server answers" wait_for 20 in_ns n1 curl -sfk https://web.lab/
 
+check "libcurl is not loaded before it is needed" eval '! maps_curl'
 check "search a registry with a certificate of its own" refuses "/etc/docker/certs.d/web.lab/ca.crt" search web.lab/alpine
+check "now it is" maps_curl
 check "not the Hub's" refuses "certificate" search alpine
 in_ns n1 mount -t tmpfs none /etc/docker
 for host in web.lab index.docker.io; do
