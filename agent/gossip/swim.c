@@ -49,6 +49,8 @@ struct swim *swim_new(const struct swim_config *c, const struct swim_ops *ops, s
 	defaults(&s->c);
 	s->ops = *ops;
 	s->rng = rng;
+	s->lag.usual = s->c.probe_ms;
+	s->ran_ms = now_ms;
 	list_init(&s->suspects);
 	list_init(&s->calls);
 	list_init(&s->relays);
@@ -492,8 +494,30 @@ uint64_t swim_due(const struct swim *s)
 	return min(due, swim_suspicions_due(s));
 }
 
+/*
+ * A turn that comes late: answers that came meanwhile are not read yet, so who is waited for gets
+ * the time once more.
+ */
+static void turn_late(struct swim *s, uint32_t late_ms, uint64_t now_ms)
+{
+	struct swim_node *n;
+
+	lag_measured(&s->lag, min(late_ms, LAG_OUTAGE * s->lag.usual));
+	lag_passed(&s->lag, now_ms - s->ran_ms);
+	s->ran_ms = now_ms;
+	s->probe.timeout_ms += late_ms;
+	s->probe.end_ms += late_ms;
+	list_for_each (n, &s->suspects, suspect) {
+		n->since_ms += late_ms;
+		n->deadline_ms += late_ms;
+	}
+}
+
 void swim_run(struct swim *s, uint64_t now_ms)
 {
+	uint64_t due_ms = swim_due(s);
+
+	turn_late(s, now_ms > due_ms ? min(now_ms - due_ms, (uint64_t)INT32_MAX) : 0, now_ms);
 	swim_suspicions_run(s, now_ms);
 	swim_probe_run(s, now_ms);
 	if (now_ms >= s->next_push_pull_ms)

@@ -2,6 +2,7 @@
 /* What swim.c (entry points, sending), swim_state.c (members) and swim_probe.c share. */
 #pragma once
 
+#include "core/lag.h"
 #include "gossip/queue.h"
 #include "gossip/swim.h"
 
@@ -72,6 +73,8 @@ struct swim {
 	size_t probe_index;
 	uint32_t seq, token;
 	unsigned int awareness;
+	struct lag lag; /* of this node's own turns, in milliseconds */
+	uint64_t ran_ms;
 	bool leaving;
 	uint64_t next_probe_ms, next_gossip_ms, last_gossip_ms, next_push_pull_ms;
 };

@@ -14,6 +14,7 @@ static struct ml_msg ping_of(const struct swim *s, const char *node, uint32_t se
 
 static void begin(struct swim *s, struct swim_node *n, uint64_t now_ms)
 {
+	uint32_t slack_ms = lag_slack(&s->lag);
 	struct ml_msg m;
 
 	free(s->probe.name);
@@ -21,9 +22,9 @@ static void begin(struct swim *s, struct swim_node *n, uint64_t now_ms)
 		.active = true,
 		.name = xstrdup(n->name),
 		.seq = ++s->seq,
-		.timeout_ms = now_ms + s->c.probe_timeout_ms,
+		.timeout_ms = now_ms + s->c.probe_timeout_ms + slack_ms,
 		/* who finds itself slow takes its time */
-		.end_ms = now_ms + (uint64_t)s->c.probe_ms * (s->awareness + 1),
+		.end_ms = now_ms + (uint64_t)s->c.probe_ms * (s->awareness + 1) + slack_ms,
 	};
 	m = ping_of(s, n->name, s->probe.seq);
 	swim_send_msg(s, &n->addr, &m);

@@ -18,6 +18,7 @@ enum {
 	GRACE_MS = 2000, /* for a new session after one broke */
 	SUSPECT_GRACE_MS = 300,
 	PROBE_MS = 1000,
+	LOOK_MS = 500, /* how often the manager looks how late its timers are */
 	TELL_DELAY_MS = 20, /* what changes together is told together */
 	UNSENT_MAX = 1 << 20,
 };
@@ -75,6 +76,55 @@ struct dnode *dispatcher_session(struct dispatcher *d, struct grpc_call *call,
 		return NULL;
 	}
 	return n;
+}
+
+/* --- lateness --- */
+
+static void own_late(struct dispatcher *d, const struct lag_wait *w)
+{
+	uint32_t most = LAG_OUTAGE * d->lag.usual;
+
+	lag_measured(&d->lag, min(lag_wait_late(w, loop_now_ms()), most));
+}
+
+static void look(struct dispatcher *d)
+{
+	timer_set(&d->look, lag_wait_begin(&d->look_wait, LOOK_MS, 0, loop_now_ms()));
+}
+
+static void on_look(void *arg)
+{
+	struct dispatcher *d = arg;
+
+	own_late(d, &d->look_wait);
+	lag_passed(&d->lag, loop_now_ms() - d->look_wait.since_ms);
+	look(d);
+}
+
+static uint32_t slack_ms(const struct dnode *n)
+{
+	return max(lag_slack(&n->d->lag), lag_slack(&n->lag));
+}
+
+/* The node has so long, and longer where it or this manager is late, to be heard of. */
+static void wait_for(struct dnode *n, uint64_t wait_ms)
+{
+	timer_set(&n->deadline, lag_wait_begin(&n->wait, wait_ms, slack_ms(n), loop_now_ms()));
+}
+
+/* It beats: how late is that, and when is the next to come? */
+static void take_beat(struct dnode *n, uint64_t next_ms)
+{
+	uint64_t now = loop_now_ms();
+
+	if (n->beat_due_ms) {
+		lag_measured(&n->lag, now > n->beat_due_ms
+					      ? min(now - n->beat_due_ms, (uint64_t)INT32_MAX)
+					      : 0);
+		lag_passed(&n->lag, now - n->beat_ms);
+	}
+	n->beat_ms = now;
+	n->beat_due_ms = now + next_ms;
 }
 
 /* --- session messages --- */
@@ -147,6 +197,7 @@ static void end_session(struct dnode *n, enum grpc_status status, const char *te
 	if (n->session_id[0])
 		n->d->n_sessions--;
 	n->session_id[0] = 0;
+	n->beat_due_ms = 0;
 	list_del(&n->untold_node);
 	dispatcher_end_call(&n->session, status, text);
 	dispatcher_end_call(&n->assignments, status, text);
@@ -277,7 +328,14 @@ static void on_deadline(void *arg)
 	struct dnode *n = arg;
 	struct dispatcher *d = n->d;
 	struct node_change *c;
+	uint64_t left_ms;
 
+	own_late(d, &n->wait);
+	left_ms = lag_wait_left(&n->wait, slack_ms(n), loop_now_ms());
+	if (left_ms) {
+		timer_set(&n->deadline, left_ms);
+		return;
+	}
 	switch (n->state) {
 	case DNODE_COMING:
 		return;
@@ -302,7 +360,7 @@ static void node_down(struct dnode *n, const char *why)
 	end_session(n, GRPC_ABORTED, why);
 	n->state = DNODE_DOWN;
 	write_state(n, PB__NODE_STATUS__STATE__DOWN, why);
-	timer_set(&n->deadline, ORPHAN_MS);
+	wait_for(n, ORPHAN_MS);
 }
 
 static struct dnode *node_add(struct dispatcher *d, const Pb__Node *node)
@@ -314,6 +372,7 @@ static struct dnode *node_add(struct dispatcher *d, const Pb__Node *node)
 	if (node->status && !str_empty(node->status->addr))
 		n->ip = xstrdup(node->status->addr);
 	list_init(&n->untold_node);
+	n->lag.usual = GRACE_MS;
 	timer_init(&n->deadline, d->env.loop, on_deadline, n);
 	assign_init(n);
 	map_put(&d->nodes, n->id, n);
@@ -341,9 +400,9 @@ static void on_session_gone(struct grpc_call *call, void *arg)
 	n->state = DNODE_AWAY;
 	list_del(&n->untold_node);
 	log_info("dispatcher: the session of node %s broke", n->id);
-	timer_set(&n->deadline, silent || suspected(n) ? SUSPECT_GRACE_MS
-				: other		       ? TTL_PERIODS * period_ms(n->d)
-						       : GRACE_MS);
+	wait_for(n, silent || suspected(n) ? SUSPECT_GRACE_MS
+		    : other		   ? TTL_PERIODS * period_ms(n->d)
+					   : GRACE_MS);
 }
 
 /* The stream is the node's session from now on. */
@@ -352,8 +411,9 @@ static void take_session(struct dnode *n, struct grpc_call *call)
 	dispatcher_end_call(&n->session, GRPC_ABORTED, "another session of the node has begun");
 	n->session = call;
 	n->state = DNODE_HERE;
+	n->beat_due_ms = 0;
 	grpc_call_on_close(call, on_session_gone, n);
-	timer_set(&n->deadline, TTL_PERIODS * period_ms(n->d));
+	wait_for(n, TTL_PERIODS * period_ms(n->d));
 	send_session(n);
 }
 
@@ -368,7 +428,7 @@ static void on_registered(const struct err *err, void *arg)
 		grpc_finish(c->call, GRPC_CANCELLED, NULL);
 		if (current && n->state == DNODE_COMING) {
 			n->state = DNODE_AWAY;
-			timer_set(&n->deadline, GRACE_MS);
+			wait_for(n, GRACE_MS);
 		}
 	} else if (err || !current) {
 		if (current) {
@@ -473,9 +533,10 @@ static void heartbeat(struct grpc_call *call, const void *request, void *arg)
 		return;
 	ms = period_ms(d);
 	if (n->state == DNODE_HERE)
-		timer_set(&n->deadline, TTL_PERIODS * ms);
+		wait_for(n, TTL_PERIODS * ms);
 	/* spread the beats of many nodes: ±10 % */
 	ms = ms * 9 / 10 + rng_below(d->env.rng, ms / 5 + 1);
+	take_beat(n, ms);
 	period.seconds = ms / 1000;
 	period.nanos = ms % 1000 * 1000000;
 	reply.period = &period;
@@ -637,12 +698,13 @@ static void begin(struct dispatcher *d)
 
 		if (node->status && node->status->state == PB__NODE_STATUS__STATE__DOWN) {
 			n->state = DNODE_DOWN;
-			timer_set(&n->deadline, ORPHAN_MS);
+			wait_for(n, ORPHAN_MS);
 		} else if (node->description) {
 			/* it had registered with a former leader */
-			timer_set(&n->deadline, suspected(n) ? GRACE_MS : unknown_ms);
+			wait_for(n, suspected(n) ? GRACE_MS : unknown_ms);
 		}
 	}
+	look(d);
 	c = xcalloc(1, sizeof(*c));
 	c->d = d;
 	d->env.write(d->env.writer, build_unknown, on_unknown, c);
@@ -654,6 +716,8 @@ static void end(struct dispatcher *d)
 	const char *id;
 
 	timer_cancel(&d->tell);
+	timer_cancel(&d->look);
+	d->lag.late = 0;
 	map_for_each (&d->nodes, id, n) {
 		map_del(&d->nodes, id);
 		node_free(n);
@@ -675,6 +739,7 @@ void dispatcher_lead(struct dispatcher *d, bool leads)
 void dispatcher_suspect(struct dispatcher *d, const char *ip, bool alive)
 {
 	struct dnode *n;
+	uint32_t slack = lag_slack(&d->lag);
 	const char *id;
 
 	if (alive) {
@@ -682,10 +747,14 @@ void dispatcher_suspect(struct dispatcher *d, const char *ip, bool alive)
 		return;
 	}
 	map_put(&d->suspects, ip, d);
-	grpc_server_probe(d->env.server, ip, PROBE_MS);
-	map_for_each (&d->nodes, id, n)
-		if (n->state == DNODE_AWAY && timer_pending(&n->deadline) && streq(n->ip, ip))
-			timer_set(&n->deadline, SUSPECT_GRACE_MS);
+	map_for_each (&d->nodes, id, n) {
+		if (!streq(n->ip, ip))
+			continue;
+		slack = max(slack, lag_slack(&n->lag));
+		if (n->state == DNODE_AWAY && timer_pending(&n->deadline))
+			wait_for(n, SUSPECT_GRACE_MS);
+	}
+	grpc_server_probe(d->env.server, ip, PROBE_MS + slack);
 }
 
 static void clear_managers(struct dispatcher *d)
@@ -723,6 +792,8 @@ struct dispatcher *dispatcher_new(const struct leader_env *env)
 	d->env = *env;
 	list_init(&d->untold);
 	timer_init(&d->tell, env->loop, on_tell, d);
+	timer_init(&d->look, env->loop, on_look, d);
+	d->lag.usual = GRACE_MS;
 	d->watch.fn = on_event;
 	d->watch.arg = d;
 	store_watch(env->store, &d->watch);
@@ -739,6 +810,7 @@ void dispatcher_free(struct dispatcher *d)
 	end(d);
 	store_unwatch(&d->watch);
 	timer_done(&d->tell);
+	timer_done(&d->look);
 	clear_managers(d);
 	map_done(&d->nodes);
 	map_done(&d->suspects);

@@ -7,8 +7,9 @@
  *
  * A node is DOWN when its heartbeats stop for 3 periods, when its session breaks and none follows
  * within 2 s (at once, if its kernel has acknowledged nothing for 3 s), or, once gossip suspects it,
- * when it does not answer a ping on its connection within 1 s. Work per event is proportional to
- * what has changed, never to all tasks or nodes.
+ * when it does not answer a ping on its connection within 1 s. All these waits grow with what is
+ * measured late: this manager's own timers and the node's heartbeats (core/lag.h). Work per event
+ * is proportional to what has changed, never to all tasks or nodes.
  * Source: SWARM-WIRE §2; swarmkit manager/dispatcher.
  */
 #pragma once

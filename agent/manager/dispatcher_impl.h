@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/lag.h"
 #include "core/map.h"
 #include "core/rng.h"
 #include "loop/loop.h"
@@ -27,6 +28,9 @@ struct dispatcher {
 	bool leads;
 	struct list_head untold; /* nodes whose session message is due */
 	struct timer tell;
+	struct lag lag; /* how late this manager's own timers come, in milliseconds */
+	struct timer look; /* for that */
+	struct lag_wait look_wait;
 	struct map updates; /* task ID → struct Pb__TaskStatus, to be written */
 	bool updating;
 };
@@ -45,6 +49,9 @@ struct dnode {
 	char session_id[ID_SIZE]; /* "" without */
 	struct grpc_call *session, *assignments;
 	struct timer deadline;
+	struct lag_wait wait; /* until the deadline */
+	struct lag lag; /* how late its heartbeats come, in milliseconds */
+	uint64_t beat_ms, beat_due_ms; /* of the last; when the next was asked for, or 0 */
 	uint64_t registered_ms[REGISTRATIONS_MAX];
 	struct list_head untold_node; /* in d->untold */
 

@@ -382,6 +382,30 @@ TEST_F(dispatcher, loss_is_noticed)
 	self->w1.ch = test_channel(e, self->w1.tls);
 }
 
+static void hold_up(void *arg)
+{
+	usleep(*(const unsigned int *)arg);
+}
+
+TEST_F(dispatcher, what_is_late_is_waited_for)
+{
+	struct test_env *e = &self->e;
+	unsigned int held_us = 1200000;
+	uint64_t since;
+
+	agent_register(&self->w1, "host1");
+	test_wait(e, self->w1.messages);
+	/* the manager's loop stands still: the next node that goes is waited for longer */
+	loop_defer(e->loop, hold_up, &held_us);
+	test_run_ms(e, 600);
+	since = loop_now_ms();
+	grpc_channel_free(self->w1.ch);
+	test_wait(e, node_state(e, "w1") == DOWN);
+	/* held up for 700 ms at least more than it wanted to sleep, and 3 times that */
+	EXPECT_GT(loop_now_ms() - since, 1900 + 3 * 700);
+	self->w1.ch = test_channel(e, self->w1.tls);
+}
+
 TEST_F(dispatcher, assignments)
 {
 	struct test_env *e = &self->e;

@@ -144,14 +144,15 @@ void raft_tick(struct raft *r, uint32_t late)
 {
 	uint32_t slack;
 
-	raft_lag_tick(r, late);
+	lag_measured(&r->lag, late);
+	lag_passed(&r->lag, 1);
 	if (r->role == RAFT_LEADER) {
 		tick_leader(r);
 		return;
 	}
 	r->silent++;
 	/* patience is for a leader that may be late, not for one that there is not */
-	slack = r->leader ? raft_lag_slack(r) : 0;
+	slack = r->leader ? lag_slack(&r->lag) : 0;
 	if (++r->election_elapsed >= r->election_timeout + slack && raft_promotable(r)) {
 		r->election_elapsed = 0;
 		raft_new_timeout(r);

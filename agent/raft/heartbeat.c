@@ -53,6 +53,14 @@ bool raft_active(const struct raft *r, const struct raft_progress *p)
 	return (p->heard && p->silent < r->opt.election_ticks) || p->id == r->opt.id;
 }
 
+void raft_lag_gap(struct raft *r, uint32_t ticks)
+{
+	/* a beat that just misses a tick is on time at the next one */
+	uint32_t usual = r->opt.heartbeat_ticks + 1;
+
+	lag_measured(&r->lag, ticks > usual ? ticks - usual : 0);
+}
+
 void raft_heard_of(struct raft *r, struct raft_progress *p)
 {
 	if (p->heard)
@@ -68,7 +76,7 @@ void raft_heard_of(struct raft *r, struct raft_progress *p)
  */
 bool raft_check_quorum(struct raft *r)
 {
-	uint32_t patience = 2 * r->opt.election_ticks + raft_lag_slack(r);
+	uint32_t patience = 2 * r->opt.election_ticks + lag_slack(&r->lag);
 	size_t there = 0;
 
 	for (size_t i = 0; i < r->conf.n; i++) {

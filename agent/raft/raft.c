@@ -97,7 +97,7 @@ static bool compare_terms(struct raft *r, const struct raft_msg *m)
 
 		/* Raft §4.2.3: who hears from a leader helps nobody to depose it */
 		if (asks && !force && r->opt.check_quorum && r->leader &&
-		    r->election_elapsed < r->opt.election_ticks + raft_lag_slack(r))
+		    r->election_elapsed < r->opt.election_ticks + lag_slack(&r->lag))
 			return false;
 		if (m->type == RAFT_MSG_PRE_VOTE ||
 		    (m->type == RAFT_MSG_PRE_VOTE_RESP && !m->reject))
@@ -273,6 +273,7 @@ int raft_new(const struct raft_options *opt, const struct raft_stored *stored, s
 
 	assert(opt->id && opt->election_ticks > opt->heartbeat_ticks && opt->heartbeat_ticks);
 	r->opt = *opt;
+	r->lag.usual = opt->election_ticks;
 	r->progress = xcalloc(1, sizeof(*r->progress));
 	rc = take_stored(r, stored, err);
 	if (rc < 0) {

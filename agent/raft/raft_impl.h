@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "core/lag.h"
 #include "raft/raft.h"
 
 /* --- log.c --- */
@@ -73,13 +74,6 @@ void raft_progress_free_inflight(struct raft_progress *p, uint64_t index);
 /* A rejection; false when it is out of date. */
 bool raft_progress_decrease(struct raft_progress *p, uint64_t rejected, uint64_t hint);
 
-/* --- lag.c: how late things come here --- */
-
-struct raft_lag {
-	uint32_t ticks; /* the most of late; it wears off */
-	uint32_t age; /* ticks since that was measured, or last reduced */
-};
-
 /* --- the member --- */
 
 struct raft_read_request {
@@ -104,7 +98,7 @@ struct raft {
 	struct raft_progress *progress; /* in the order of conf.voters */
 	struct raft_snapshot *snap; /* metadata of the newest snapshot here, or NULL */
 	uint32_t election_elapsed, heartbeat_elapsed, election_timeout;
-	struct raft_lag lag;
+	struct lag lag; /* in ticks; the usual wait is the election timeout */
 	/* followers: the leader last heard, its term, and for how many ticks it has been silent */
 	uint64_t heard, heard_term;
 	uint32_t silent;
@@ -169,14 +163,9 @@ bool raft_maybe_commit(struct raft *r);
 void raft_recv_append(struct raft *r, const struct raft_msg *m);
 void raft_recv_append_resp(struct raft *r, const struct raft_msg *m);
 
-/* lag.c */
-void raft_lag_tick(struct raft *r, uint32_t late);
+/* heartbeat.c */
 /* A member that should be heard of with every beat was, after so many ticks. */
 void raft_lag_gap(struct raft *r, uint32_t ticks);
-/* How many ticks longer than usual to be patient with a member. */
-uint32_t raft_lag_slack(const struct raft *r);
-
-/* heartbeat.c */
 /* Heard of within the last election timeout. */
 bool raft_active(const struct raft *r, const struct raft_progress *p);
 /* A member answers its leader. */

@@ -18,7 +18,9 @@ struct peer {
 	struct swim_addr addr;
 	char name[16];
 	bool down;
+	bool busy; /* its turns come late */
 	unsigned int side; /* of a partition */
+	uint64_t awake_ms; /* a busy one stands still until then */
 	uint64_t timer_ms; /* the event that is queued for its clock */
 };
 
@@ -140,11 +142,35 @@ static void set_timer(struct peer *p)
 	push(p->sim, e);
 }
 
+/* A busy peer stands still now and then, for up to 1.5 s; its timers fire before it reads. */
+static bool stands_still(struct sim *s, struct peer *p, const struct event *e)
+{
+	struct event *later;
+
+	if (!p->busy)
+		return false;
+	if (s->now_ms >= p->awake_ms) {
+		if (rng_below(&s->rng, 20))
+			return false;
+		p->awake_ms = s->now_ms + rng_below(&s->rng, 1500);
+	}
+	if (e->kind == TIMER && p->timer_ms != e->at_ms)
+		return true;
+	later = xmemdup(e, sizeof(*e) + e->size);
+	later->at_ms = p->awake_ms + (e->kind != TIMER);
+	if (e->kind == TIMER)
+		p->timer_ms = later->at_ms;
+	push(s, later);
+	return true;
+}
+
 static void deliver(struct sim *s, struct event *e)
 {
 	struct peer *to = &s->peers[e->to], *from = &s->peers[e->from];
 	_cleanup_buf_ struct buf answer = BUF_INIT;
 
+	if (stands_still(s, to, e))
+		return;
 	if (e->kind == TIMER) {
 		if (to->timer_ms != e->at_ms)
 			return;
@@ -438,6 +464,35 @@ TEST(a_dead_node_is_noticed_and_its_entries_go)
 	put(s, 3, "k", "w");
 	want = "w";
 	ASSERT_TRUE(visible(s, 3000));
+	sim_free(s);
+}
+
+static size_t lost; /* members that node 0 sees dead */
+
+static bool none_lost(struct sim *s)
+{
+	struct swim *w = gossip_swim(s->peers[0].g);
+	struct swim_member m;
+
+	for (size_t i = 0; i < swim_len(w); i++) {
+		swim_get(w, i, &m);
+		lost += m.state >= ML_STATE_DEAD;
+	}
+	return false;
+}
+
+TEST(a_busy_machine_loses_nobody_but_the_dead)
+{
+	struct sim *s = sim_new(10, 7);
+
+	join_all(s);
+	for (size_t i = 0; i < s->n; i++)
+		s->peers[i].busy = true;
+	lost = 0;
+	run(s, 300000, none_lost);
+	EXPECT_EQ(0, lost);
+	s->peers[3].down = true;
+	EXPECT_TRUE(run(s, 60000, all_see_all));
 	sim_free(s);
 }
 
