@@ -76,6 +76,7 @@ static int open_nets(struct engine *e, struct err *err)
 		.mtu = o->mtu,
 		.icc = o->icc,
 		.ip_masq = o->ip_masq,
+		.port_proxy = o->userland_proxy,
 	};
 
 	return nets_open(&opt, &e->nets, err);

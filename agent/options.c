@@ -75,6 +75,8 @@ static const struct option table[] = {
 	 "Let containers on docker0 reach each other (default true)"},
 	{"ip-masq", NULL, 0, BOOL, 0, AT(ip_masq),
 	 "Masquerade what containers send outside (default true)"},
+	{"userland-proxy", NULL, 0, BOOL, 0, AT(userland_proxy),
+	 "Hand on what comes to ports of IPv6 and the kernel cannot send on (default true)"},
 	{"dns", NULL, 0, LIST, 0, AT(dns), "DNS server of containers (repeatable)"},
 	{"dns-search", NULL, 0, LIST, 0, AT(dns_search),
 	 "DNS search domain of containers (repeatable)"},
@@ -117,7 +119,6 @@ static const struct option table[] = {
 	NONE_STR("containerd", NULL),
 	NONE_STR("containerd-namespace", NULL),
 	NONE_STR("containerd-plugins-namespace", NULL),
-	NONE_BOOL("userland-proxy"),
 	NONE_STR("userland-proxy-path", NULL),
 	NONE_BOOL("iptables"),
 	NONE_BOOL("ip6tables"),
@@ -404,7 +405,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *err)
 	int rc;
 
 	memset(o, 0, sizeof(*o));
-	o->icc = o->ip_masq = true;
+	o->icc = o->ip_masq = o->userland_proxy = true;
 	o->mtu = 1500;
 	o->shutdown_timeout = 15;
 	rc = parse_flags(o, argc, argv, seen, err);

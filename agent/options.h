@@ -26,7 +26,7 @@ struct options {
 	char *tlscacert, *tlscert, *tlskey, *cgroup_parent, *init_path, *datapath, *ingress_return;
 	char *ignored;
 	bool debug, tls, tlsverify, validate, version, help, live_restore, init, icc, ip_masq, ipv6,
-		experimental;
+		userland_proxy, experimental;
 	bool live_restore_set, no_new_privileges, ignored_bool;
 	int64_t mtu, shutdown_timeout, ignored_int;
 	struct str_list warnings; /* settings accepted without meaning */

@@ -161,17 +161,22 @@ void ipam6_free(struct ipam6 *ipam)
 	free(ipam);
 }
 
-static const struct ip6_range *overlapping(const struct ipam6 *ipam, const struct ip6_range *r)
+static const struct ip6_range *overlapping(const struct ipam6 *ipam, const struct ip6_range *r,
+					   const struct ip6_range *avoid, size_t n_avoid)
 {
 	struct subnet6 *s;
 
 	list_for_each (s, &ipam->subnets, node)
 		if (overlap(&s->range, r))
 			return &s->range;
+	for (size_t i = 0; i < n_avoid; i++)
+		if (overlap(&avoid[i], r))
+			return &avoid[i];
 	return NULL;
 }
 
-int ipam6_choose_subnet(const struct ipam6 *ipam, struct ip6_range *ret, struct err *err)
+int ipam6_choose_subnet(const struct ipam6 *ipam, const struct ip6_range *avoid, size_t n_avoid,
+			struct ip6_range *ret, struct err *err)
 {
 	for (size_t i = 0; i < ipam->n_pools; i++) {
 		const struct pool *p = &ipam->pools[i];
@@ -181,7 +186,7 @@ int ipam6_choose_subnet(const struct ipam6 *ipam, struct ip6_range *ret, struct 
 		while (ip6_in(&r.base, &p->range)) {
 			u128 last;
 
-			hit = overlapping(ipam, &r);
+			hit = overlapping(ipam, &r, avoid, n_avoid);
 			if (!hit) {
 				*ret = r;
 				return 0;
@@ -201,7 +206,7 @@ int ipam6_subnet_new(struct ipam6 *ipam, const struct ip6_range *range, struct s
 {
 	struct subnet6 *s;
 
-	if (overlapping(ipam, range))
+	if (overlapping(ipam, range, NULL, 0))
 		return err_set(
 			err, -EACCES,
 			"invalid pool request: Pool overlaps with other one on this address space");

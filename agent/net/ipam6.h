@@ -30,8 +30,12 @@ bool ip6_in(const struct in6_addr *ip, const struct ip6_range *r);
  */
 int ipam6_new(char *const *pools, const char *id, struct ipam6 **ret, struct err *err);
 void ipam6_free(struct ipam6 *ipam);
-/* The first free subnet. -EINVAL "all predefined address pools have been fully subnetted". */
-int ipam6_choose_subnet(const struct ipam6 *ipam, struct ip6_range *ret, struct err *err);
+/*
+ * The first free subnet that overlaps nothing in avoid (routes of the node). -EINVAL "all predefined
+ * address pools have been fully subnetted".
+ */
+int ipam6_choose_subnet(const struct ipam6 *ipam, const struct ip6_range *avoid, size_t n_avoid,
+			struct ip6_range *ret, struct err *err);
 /* Take a subnet. -EACCES "Pool overlaps with other one on this address space". */
 int ipam6_subnet_new(struct ipam6 *ipam, const struct ip6_range *range, struct subnet6 **ret,
 		     struct err *err);

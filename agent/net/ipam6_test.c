@@ -77,7 +77,8 @@ TEST(pools)
 {
 	char *given[] = {"base=10.9.0.0/22,size=24", "base=fd12::/62,size=64", NULL},
 	     *wide[] = {"base=fd12::/64,size=48", NULL}, *odd[] = {"base=fd12::/64,size=x", NULL};
-	struct ip6_range r, taken = range("fd12:0:0:1::/72");
+	struct ip6_range r, taken = range("fd12:0:0:1::/72"),
+			    avoid[] = {range("fd12::/63"), range("fd12:0:0:2::7/128")};
 	struct subnet6 *subnets[4], *s;
 	struct ipam6 *ipam;
 	struct err err;
@@ -87,15 +88,17 @@ TEST(pools)
 	EXPECT_EQ(-EINVAL, ipam6_new(odd, "x", &ipam, &err));
 	ASSERT_EQ(0, ipam6_new(given, "x", &ipam, &err));
 	ASSERT_EQ(0, ipam6_subnet_new(ipam, &taken, &s, &err));
+	ASSERT_EQ(0, ipam6_choose_subnet(ipam, avoid, 2, &r, &err));
+	EXPECT_STREQ("fd12:0:0:3::", inaddr_format(&r.base, text));
 	for (int i = 0; i < 3; i++) {
 		static const char *const want[] = {"fd12::", "fd12:0:0:2::", "fd12:0:0:3::"};
 
-		ASSERT_EQ(0, ipam6_choose_subnet(ipam, &r, &err));
+		ASSERT_EQ(0, ipam6_choose_subnet(ipam, NULL, 0, &r, &err));
 		EXPECT_STREQ(want[i], inaddr_format(&r.base, text));
 		EXPECT_EQ(64, r.prefix);
 		ASSERT_EQ(0, ipam6_subnet_new(ipam, &r, &subnets[i], &err));
 	}
-	EXPECT_EQ(-EINVAL, ipam6_choose_subnet(ipam, &r, &err));
+	EXPECT_EQ(-EINVAL, ipam6_choose_subnet(ipam, NULL, 0, &r, &err));
 	EXPECT_STREQ("all predefined address pools have been fully subnetted", err.msg);
 	r = range("fd00::/8");
 	EXPECT_EQ(-EACCES, ipam6_subnet_new(ipam, &r, &subnets[3], &err));
@@ -114,7 +117,7 @@ TEST(local_pool)
 	char text[INET6_ADDRSTRLEN];
 
 	ASSERT_EQ(0, ipam6_new(NULL, "", &ipam, &err));
-	ASSERT_EQ(0, ipam6_choose_subnet(ipam, &r, &err));
+	ASSERT_EQ(0, ipam6_choose_subnet(ipam, NULL, 0, &r, &err));
 	/* SHA-256 of nothing: e3b0c442 98fc1c14 … */
 	EXPECT_STREQ("fd42:98fc:1c14::", inaddr_format(&r.base, text));
 	EXPECT_EQ(64, r.prefix);
@@ -133,7 +136,7 @@ TEST(last_subnet)
 
 	ASSERT_EQ(0, ipam6_new(pool, "x", &ipam, &err));
 	ASSERT_EQ(0, ipam6_subnet_new(ipam, &all, &s, &err));
-	EXPECT_EQ(-EINVAL, ipam6_choose_subnet(ipam, &r, &err));
+	EXPECT_EQ(-EINVAL, ipam6_choose_subnet(ipam, NULL, 0, &r, &err));
 	EXPECT_EQ(0, subnet6_take(s, NULL, NULL, &a, &err));
 	EXPECT_EQ(0, subnet6_take(s, NULL, NULL, &a, &err));
 	EXPECT_EQ(-ENOSPC, subnet6_take(s, NULL, NULL, &a, &err));

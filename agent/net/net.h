@@ -44,6 +44,7 @@ struct nets_options {
 	unsigned int mtu;
 	char **uplinks; /* names of links that clients and peers come in by; NULL or empty: all */
 	bool icc, ip_masq;
+	bool port_proxy; /* net/port_proxy.h, for what the firewall cannot send on */
 };
 
 /* Reads the networks and makes what is missing in the kernel. */

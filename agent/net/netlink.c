@@ -393,6 +393,32 @@ int rt_addr6_add(struct rt *rt, int index, const struct in6_addr *addr, unsigned
 	return ignore(talk(rt, msg, NULL), -EEXIST);
 }
 
+static void each_route6(struct rt *rt, struct nlmsghdr *h)
+{
+	void (*fn)(const struct in6_addr *dst, unsigned int prefix, void *arg) = rt->fn;
+	struct nlattr *tb[RTA_MAX + 1];
+	struct rtmsg *m = nlmsg_data(h);
+	struct in6_addr dst;
+
+	if (h->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(h, sizeof(*m), tb, RTA_MAX, NULL) ||
+	    m->rtm_family != AF_INET6 || m->rtm_type != RTN_UNICAST || !m->rtm_dst_len ||
+	    m->rtm_table != RT_TABLE_MAIN || !tb[RTA_DST] || nla_len(tb[RTA_DST]) != sizeof(dst))
+		return;
+	memcpy(&dst, nla_data(tb[RTA_DST]), sizeof(dst));
+	if (!IN6_IS_ADDR_LINKLOCAL(&dst))
+		fn(&dst, m->rtm_dst_len, rt->arg);
+}
+
+int rt_routes6(struct rt *rt,
+	       void (*fn)(const struct in6_addr *dst, unsigned int prefix, void *arg), void *arg)
+{
+	struct rtmsg m = {.rtm_family = AF_INET6};
+
+	rt->fn = fn;
+	rt->arg = arg;
+	return talk(rt, msg_new(RTM_GETROUTE, NLM_F_DUMP, &m, sizeof(m)), each_route6);
+}
+
 static struct nl_msg *default6_msg(int type, int flags, const struct in6_addr *gateway)
 {
 	struct rtmsg rt = {

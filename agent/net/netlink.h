@@ -73,6 +73,9 @@ int rt_addrs(struct rt *rt, int index,
 
 /* Usable at once: nobody else is asked whether they have it. */
 int rt_addr6_add(struct rt *rt, int index, const struct in6_addr *addr, unsigned int prefix);
+/* IPv6 destinations of the main table but the default and links' own (fe80::/64). */
+int rt_routes6(struct rt *rt,
+	       void (*fn)(const struct in6_addr *dst, unsigned int prefix, void *arg), void *arg);
 /* The default route of IPv6 is via gateway (none: ::) of the link, whatever it was. */
 int rt_default6_set(struct rt *rt, const struct in6_addr *gateway);
 

@@ -46,6 +46,22 @@ static int take_aux(struct network *n, json_t *config, struct err *err)
 	return 0;
 }
 
+static void avoid_route(const struct in6_addr *dst, unsigned int prefix, void *arg)
+{
+	struct ip6_range r = {*dst, prefix};
+
+	buf_add(arg, &r, sizeof(r));
+}
+
+static int choose_subnet(struct network *n, struct ip6_range *ret, struct err *err)
+{
+	_cleanup_buf_ struct buf routes = BUF_INIT;
+
+	rt_routes6(n->nets->rt, avoid_route, &routes);
+	return ipam6_choose_subnet(n->nets->ipam6, (void *)routes.data,
+				   routes.len / sizeof(struct ip6_range), ret, err);
+}
+
 static int choose_range(struct network *n, json_t *config, struct ip6_range *ret, struct err *err)
 {
 	const char *subnet = str(config, "Subnet");
@@ -53,7 +69,7 @@ static int choose_range(struct network *n, json_t *config, struct ip6_range *ret
 	struct in6_addr ip;
 
 	if (!*subnet)
-		return ipam6_choose_subnet(n->nets->ipam6, ret, err);
+		return choose_subnet(n, ret, err);
 	if (ip6_range_parse(subnet, ret) || ip6_parse(subnet, &ip))
 		return bad(err, "subnet", subnet, "invalid CIDR block notation");
 	if (!inaddr_equal(&ip, &ret->base)) {

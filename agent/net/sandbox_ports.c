@@ -86,7 +86,9 @@ static int reserve(struct sandbox *sb, uint16_t port, uint8_t proto, const struc
 /* A port of IPv6 is answered by a container with IPv6, or through a proxy (net/port_proxy.h). */
 static bool can_six(const struct sandbox *sb, uint8_t proto)
 {
-	return ports_have_ipv6() && (proto != IPPROTO_SCTP || sandbox_gateway6(sb));
+	bool proxy = sb->nets->opt.port_proxy && proto != IPPROTO_SCTP;
+
+	return ports_have_ipv6() && (proxy || sandbox_gateway6(sb));
 }
 
 /*
@@ -125,8 +127,8 @@ static int publish_one(struct sandbox *sb, const char *key, json_t *binding, str
 			       key, ip);
 	else if (!inaddr_is4(&addrs[0]) && !can_six(sb, proto))
 		return err_set(err, -EOPNOTSUPP, "cannot publish port %s on %s: %s", key, ip,
-			       proto == IPPROTO_SCTP ? "the container has no IPv6 address"
-						     : "the node has no IPv6");
+			       ports_have_ipv6() ? "the container has no IPv6 address"
+						 : "the node has no IPv6");
 	return reserve(sb, port, proto, addrs, n, first, last, err);
 }
 
@@ -216,7 +218,7 @@ static void start_proxies(struct sandbox *sb, const struct targets *t)
 {
 	const struct in6_addr *to = inaddr_is_zero(&t->six) ? &t->four : &t->six;
 
-	if (inaddr_is_zero(to))
+	if (inaddr_is_zero(to) || !sb->nets->opt.port_proxy)
 		return;
 	for (size_t i = 0; i < sb->n_published; i++) {
 		struct published *p = &sb->published[i];

@@ -159,9 +159,17 @@ check "prune takes all networks" says inside docker network prune -f
 check "no table of IPv6 is left" equals "table ip swarm" in_ns n1 nft list tables
 check "no port is held" equals "" in_ns n1 ss -Hltun 'sport = :8080 or sport = :8090 or sport = :5353'
 agent_stop n1
-agent_start n1 --dns 127.0.0.1 --default-address-pool base=fd12:3456::/48,size=64 --default-address-pool base=10.9.0.0/16,size=24
-check "pools of the daemon's" docker network create --ipv6 pooled
-check "inspect" equals "true 10.9.0.0/24 10.9.0.1 fd12:3456::/64 fd12:3456::1" configs pooled
+agent_start n1 --dns 127.0.0.1 --default-address-pool base=fd12:3456::/48,size=64 --default-address-pool base=10.9.0.0/16,size=24 \
+	--userland-proxy=false
+in_ns n1 ip route add fd12:3456::/63 dev eth0
+check "pools of the daemon's, beside the node's routes" docker network create --ipv6 pooled
+check "inspect" equals "true 10.9.0.0/24 10.9.0.1 fd12:3456:0:2::/64 fd12:3456:0:2::1" configs pooled
+web alone -p 8096:80 > /dev/null
+web pool --network pooled -p 8097:80 > /dev/null
+check "without a proxy a port is answered by its family" equals "0.0.0.0 8096," published alone 80/tcp
+check "or by both" equals "0.0.0.0 8097,:: 8097," published pool 80/tcp
+check "from outside" soon fetch client "[$six]:8097"
+docker rm -f alone pool > /dev/null
 check "remove" docker network rm pooled
 agent_stop n1
 agent_start n1 --ipv6 --fixed-cidr-v6 2001:db8:5::/64 --bip 10.8.0.1/16 --fixed-cidr 10.8.3.128/25 --ip 127.0.0.1
