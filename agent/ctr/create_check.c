@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "ctr/ctr_impl.h"
@@ -531,16 +532,20 @@ static int check_shared_network(struct ctr *c, struct err *err)
 
 static int check_rest(json_t *host, struct err *err)
 {
-	const char *isolation = js(host, "Isolation");
+	const char *isolation = js(host, "Isolation"), *key;
+	json_t *v;
 
 	if (*isolation && strcmp(isolation, "default"))
 		return err_set(err, -EINVAL,
 			       "invalid isolation \"%s\": linux only supports 'default'",
 			       isolation);
-	if (json_object_size(json_object_get(host, "StorageOpt")))
-		return err_set(err, -EINVAL,
-			       "--storage-opt is not supported: containers have no size of their "
-			       "own; leave it out");
+	json_object_foreach (json_object_get(host, "StorageOpt"), key, v)
+		return strcasecmp(key, "size")
+			       ? err_set(err, -EINVAL, "Storage opt %s not supported", key)
+			       : err_set(err, -EINVAL,
+					 "--storage-opt is supported only for overlay over xfs "
+					 "with "
+					 "'pquota' mount option: leave it out");
 	if (ji(host, "ShmSize") < 0)
 		return err_set(err, -EINVAL, "SHM size can not be less than 0");
 	return 0;

@@ -152,6 +152,7 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(spec);
 	char *target = strchr(copy, ':'), *mode = NULL;
+	struct err why = ERR_INIT;
 	struct mount_point *m;
 	bool path;
 	int rc;
@@ -164,10 +165,15 @@ static int add_bind(struct ctr *c, const char *spec, struct err *err)
 		*mode++ = 0;
 	if (!*copy || !*target || (mode && strchr(mode, ':')))
 		return err_set(err, -EINVAL, "invalid volume specification: '%s'", spec);
-	rc = check_target(c, target, err);
-	if (rc)
-		return rc;
 	path = copy[0] == '/';
+	rc = check_target(c, target, &why);
+	if (rc && find_mount(c, target))
+		return err_set(err, rc, "%s", why.msg);
+	if (rc)
+		return err_set(err, rc,
+			       "invalid volume specification: '%s': invalid mount config for type "
+			       "\"%s\": %s",
+			       spec, path ? "bind" : "volume", why.msg);
 	m = add_mount(c, path ? "bind" : "volume", target);
 	m->mode = xstrdup(mode ? mode : path ? "" : "z");
 	rc = mode ? read_mode(m, spec, mode, err) : 0;

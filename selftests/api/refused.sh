@@ -169,7 +169,10 @@ table "what a creation asks of the node" << 'END'
 400|maximum retry count|POST|/containers/create|{"Image":"alpine","HostConfig":{"RestartPolicy":{"Name":"always","MaximumRetryCount":3}}}
 400|cannot be negative|POST|/containers/create|{"Image":"alpine","HostConfig":{"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":-1}}}
 400|invalid isolation|POST|/containers/create|{"Image":"alpine","HostConfig":{"Isolation":"hyperv"}}
-400|--storage-opt|POST|/containers/create|{"Image":"alpine","HostConfig":{"StorageOpt":{"size":"1G"}}}
+400|--storage-opt is supported only for overlay over xfs|POST|/containers/create|{"Image":"alpine","HostConfig":{"StorageOpt":{"size":"1G"}}}
+400|Storage opt none not supported|POST|/containers/create|{"Image":"alpine","HostConfig":{"StorageOpt":{"none":"1G"}}}
+400|invalid volume specification: '/tmp:/': invalid mount config for type|POST|/containers/create|{"Image":"alpine","HostConfig":{"Binds":["/tmp:/"]}}
+400|invalid volume specification: 'v:x': invalid mount config for type|POST|/containers/create|{"Image":"alpine","HostConfig":{"Binds":["v:x"]}}
 400|bad format for add-host|POST|/containers/create|{"Image":"alpine","HostConfig":{"ExtraHosts":["x"]}}
 400|invalid IP address in add-host|POST|/containers/create|{"Image":"alpine","HostConfig":{"ExtraHosts":["x:y"]}}
 400|Interval in Healthcheck cannot be less than 1ms|POST|/containers/create|{"Image":"alpine","Healthcheck":{"Interval":1000}}
