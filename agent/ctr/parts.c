@@ -148,12 +148,20 @@ static bool has_option(const char *options, const char *word)
 	return false;
 }
 
+/* A file, socket or device: crun makes folders alone read-only with what is mounted below. */
+static bool nothing_below(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISDIR(st.st_mode);
+}
+
 json_t *ctr_mount_oci(const struct ctr *c, size_t n, const char *from)
 {
 	static const char *const safe[] = {"noexec", "nosuid", "nodev"};
 	const struct mount_point *m = &c->mounts[n];
 	const char *given = m->options ? m->options : "";
-	bool deep = c->ctrs->own_filters; /* crun knows "rro" */
+	bool deep = c->ctrs->own_filters && !m->shallow; /* crun knows "rro" */
 	json_t *o = json_array(), *doc;
 
 	if (!strcmp(m->type, "tmpfs")) {
@@ -179,9 +187,9 @@ json_t *ctr_mount_oci(const struct ctr *c, size_t n, const char *from)
 		json_array_append_new(o, json_string(m->no_recursion ? "bind" : "rbind"));
 		json_array_append_new(
 			o, json_string(str_empty(m->propagation) ? "rprivate" : m->propagation));
-		json_array_append_new(o, json_string(m->rw		   ? "rw"
-						     : deep && !m->shallow ? "rro"
-									   : "ro"));
+		json_array_append_new(o, json_string(m->rw			    ? "rw"
+						     : deep && !nothing_below(from) ? "rro"
+										    : "ro"));
 		doc = json_pack("{s:s, s:s, s:s, s:o}", "destination", m->target, "type", "bind",
 				"source", from, "options", o);
 	}
