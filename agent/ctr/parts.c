@@ -161,7 +161,8 @@ json_t *ctr_mount_oci(const struct ctr *c, size_t n, const char *from)
 	static const char *const safe[] = {"noexec", "nosuid", "nodev"};
 	const struct mount_point *m = &c->mounts[n];
 	const char *given = m->options ? m->options : "";
-	bool deep = c->ctrs->own_filters && !m->shallow; /* crun knows "rro" */
+	/* crun knows "rro"; a part may be a file, and is not there yet */
+	bool deep = c->ctrs->own_filters && !m->shallow && streq(from, m->source);
 	json_t *o = json_array(), *doc;
 
 	if (!strcmp(m->type, "tmpfs")) {

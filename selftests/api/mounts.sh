@@ -11,6 +11,7 @@ v=type=volume,src=vol,dst=/x
 check "a folder of a volume" equals deep with $v,volume-subpath=a/b 'cat /x/f; echo new > /x/g'
 check "is the volume's" equals new with $v 'cat /x/a/b/g'
 check "a file of a volume" equals deep with $v,volume-subpath=a/b/f 'cat /x'
+check "read-only, too" equals deep with $v,volume-subpath=a/b/f,readonly 'cat /x'
 check "by a link inside" equals deep with $v,volume-subpath=in 'cat /x/f'
 check "not by a link out of it" refuses "path concatenation escapes the base directory" with $v,volume-subpath=abs 'ls /x'
 check "nor upwards" refuses "path concatenation escapes the base directory" with $v,volume-subpath=a/up/etc 'ls /x'
