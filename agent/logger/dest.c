@@ -58,14 +58,18 @@ static void name_of(const struct log_dest *d, struct buf *out)
 static void tell(void *arg)
 {
 	struct log_dest *d = arg;
+	char why[sizeof(d->why)];
 
 	d->queued = false;
-	if (d->closed)
+	if (d->closed) {
 		free(d);
-	else if (*d->why)
-		d->ops.down(d->why, d->arg);
-	else
+	} else if (*d->why) {
+		/* down() may close it */
+		memcpy(why, d->why, sizeof(why));
+		d->ops.down(why, d->arg);
+	} else {
 		d->ops.up(d->arg);
+	}
 }
 
 static void queue(struct log_dest *d)
