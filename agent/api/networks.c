@@ -291,7 +291,9 @@ static void create_swarm(struct api_call *call, json_t *body)
 	if (!store_call_store(call))
 		return;
 	r = pb_new(pb__create_network_request);
-	rc = conv_network_spec(body, &r->spec, &err);
+	rc = nets_config_check(call->engine->nets, body, &err);
+	if (!rc)
+		rc = conv_network_spec(body, &r->spec, &err);
 	name = !rc && r->spec->annotations ? r->spec->annotations->name : "";
 	if (!rc && (local = nets_find(call->engine->nets, name, NULL)) &&
 	    !strcmp(net_name(local), name) && !net_is_swarm(local))
@@ -327,6 +329,9 @@ static void create_with(struct api_call *call, json_t *body)
 	if (rc) {
 		api_reply_err(call, &err);
 		return;
+	}
+	if (json_is_true(json_member(body, "ConfigOnly"))) {
+		driver = scope = NULL; /* the node's, whatever else is in it */
 	}
 	if (streq(driver, "overlay") && streq(scope, "local")) {
 		err_set(&err, -EPERM, "cannot downgrade network scope for overlay networks");
@@ -575,7 +580,7 @@ static void prune_current(struct api_call *call)
 		json_t *o;
 
 		next = nets_next(call->engine->nets, n);
-		if (net_predefined(n) || net_is_swarm(n) || net_endpoints(n))
+		if (net_predefined(n) || net_is_swarm(n) || net_config_only(n) || net_endpoints(n))
 			continue;
 		o = net_inspect(n);
 		if (prunable(p, o) && !net_remove(n, NULL))

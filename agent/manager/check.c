@@ -648,10 +648,13 @@ int check_network_spec(const Pb__NetworkSpec *s, struct err *err)
 				"label com.docker.swarm.predefined is for internally "
 				"created predefined networks and "
 				"cannot be applied by users");
-	if (!str_empty(driver) && strcmp(driver, "overlay"))
-		return grpc_err(err, GRPC_INVALID_ARGUMENT,
-				"driver %s of a network of the swarm is not supported: use overlay",
-				driver);
+	if (!str_empty(driver) && strcmp(driver, "overlay") && strcmp(driver, "macvlan") &&
+	    strcmp(driver, "ipvlan") && strcmp(driver, "bridge"))
+		return grpc_err(
+			err, GRPC_INVALID_ARGUMENT,
+			"driver %s of a network of the swarm is not supported: use overlay, "
+			"or bridge, ipvlan or macvlan with a configuration on each node",
+			driver);
 	if (s->ipam && s->ipam->driver && !str_empty(s->ipam->driver->name) &&
 	    strcmp(s->ipam->driver->name, "default"))
 		return grpc_err(err, GRPC_INVALID_ARGUMENT,

@@ -9,7 +9,8 @@ static const struct net_driver null = {.name = "null", .single = true};
 static const struct net_driver overlay = {.name = "overlay", .addresses = true};
 
 /* By name. */
-static const struct net_driver *const drivers[] = {&net_driver_bridge, &host, &null, &overlay};
+static const struct net_driver *const drivers[] = {&net_driver_bridge,	&host, &net_driver_ipvlan,
+						   &net_driver_macvlan, &null, &overlay};
 
 const struct net_driver *net_driver_find(const char *name)
 {

@@ -29,16 +29,19 @@ struct net_driver {
 	const char *name;
 	bool single; /* there is the predefined network only */
 	bool addresses; /* endpoints have a link, an address and names */
-	bool no_ports; /* its endpoints are reached from outside at any port: published ports mean nothing */
-	bool no_mac; /* the links have their parent's hardware address */
+	/*
+	 * Containers are in a network of the node's themselves: their links have no end on the node,
+	 * every port of theirs is reached there, published ones mean nothing, and the gateway is
+	 * another's: only one that the user names.
+	 */
+	bool direct;
+	bool no_mac; /* links have their parent's hardware address */
 
 	/*
 	 * Options (n->options) into the driver's fields of n. Pure; also at each start.
 	 * Called before the subnet is chosen.
 	 */
 	int (*parse)(struct network *n, struct err *err);
-	/* Does the network get a gateway's address when the user gives none? NULL: yes. */
-	bool (*chooses_gateway)(const struct network *n);
 	/* Is another network of this node in the way of a new one? n is not in the list. */
 	int (*check)(const struct network *n, struct err *err);
 	/*
@@ -53,7 +56,7 @@ struct net_driver {
 	void (*load)(struct network *n, json_t *file);
 	/* How a new endpoint's link is to be made; addresses and names are in l already. */
 	int (*link)(struct endpoint *e, struct netns_link *l, struct err *err);
-	/* The agent has started and the endpoint's link is still there. e->host_index is set. */
+	/* The agent has started and the endpoint's link, with an end on the node, is still there. */
 	int (*restore)(struct endpoint *e, int master, struct err *err);
 	/* NULL: NET_WAY_NONE. */
 	enum net_way (*way)(const struct network *n);

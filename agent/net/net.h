@@ -95,6 +95,7 @@ const char *net_name(const struct network *n);
 const char *net_driver(const struct network *n);
 bool net_is_swarm(const struct network *n);
 bool net_predefined(const struct network *n);
+bool net_config_only(const struct network *n);
 size_t net_endpoints(const struct network *n);
 
 /* A network of the swarm that a task needs on this node. */
@@ -113,6 +114,22 @@ struct net_swarm_config {
  */
 int net_swarm_set(struct nets *nets, const struct net_swarm_config *c, struct network **ret,
 		  struct err *err);
+
+/* A network of the swarm by another driver than overlay: each node has its own under the same name. */
+struct net_local_config {
+	const char *id, *name, *driver;
+	const char *config_from; /* the node's configuration network for it, or NULL */
+	json_t *options, *labels; /* objects, borrowed */
+	bool internal, attachable;
+};
+/* Make it, if it is not there. */
+int net_swarm_local_set(struct nets *nets, const struct net_local_config *c, struct network **ret,
+			struct err *err);
+/*
+ * A create request keeps to what --config-only and --config-from allow, and the configuration network
+ * that it names is on this node.
+ */
+int nets_config_check(struct nets *nets, json_t *body, struct err *err);
 
 struct sandbox_options {
 	const char *id, *name; /* of the container */

@@ -16,6 +16,7 @@
 #include "net/names.h"
 #include "net/net.h"
 #include "net/netlink.h"
+#include "net/parent.h"
 #include "net/ports.h"
 #include "net/records.h"
 
@@ -58,8 +59,12 @@ struct network {
 	json_t *options, *labels, *ipam_options, *aux; /* objects */
 	char *ipam_driver;
 	bool internal, attachable, ingress, predefined, encrypted;
+	bool of_swarm; /* one of the swarm that the node has for itself, without struct swarm_net */
 	struct list_head endpoints;
 	struct names names;
+	/* A configuration network: IPAM, EnableIPv4 and EnableIPv6 for others, and nothing below. */
+	json_t *config;
+	char *config_from; /* the name of the one that it was made from, or NULL */
 
 	/* all with addresses */
 	struct subnet *subnet;
@@ -76,6 +81,10 @@ struct network {
 	int bridge_index;
 	bool icc, masquerade;
 	struct in_addr host_addr; /* of published ports without one */
+	/* macvlan, ipvlan */
+	struct parent parent;
+	uint32_t mode; /* IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE */
+	uint16_t flag; /* IFLA_IPVLAN_FLAGS */
 	/* overlay */
 	struct swarm_net *swarm;
 };
@@ -88,7 +97,8 @@ struct endpoint {
 	uint32_t ip; /* 0: none (host, none) */
 	struct in6_addr ip6; /* :: none */
 	uint8_t mac[6];
-	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
+	char host_if[IF_NAMESIZE],
+		if_name[IF_NAMESIZE]; /* host_if: of a direct driver, for a moment only */
 	int host_index;
 	char *ip_wanted, *ip6_wanted; /* as the user gave them, or NULL */
 	json_t *aliases, *links, *swarm; /* or NULL */
@@ -138,6 +148,11 @@ static inline struct dp_addr dp_ip(uint32_t ip)
 extern const struct net_driver net_driver_bridge;
 /* bridge6.c: what a bridge that is there needs for IPv6. */
 int bridge6_up(struct network *n, struct err *err);
+/* macvlan.c, ipvlan.c; the options' values, "" being the default */
+extern const struct net_driver net_driver_macvlan, net_driver_ipvlan;
+int macvlan_mode(const char *s, uint32_t *ret, struct err *err);
+int ipvlan_mode(const char *s, uint32_t *ret, struct err *err);
+int ipvlan_flag(const char *s, uint16_t *ret, struct err *err);
 /* Best effort: a file below /proc/sys/net of the thread's namespace. */
 void sysctl_set(const char *value, const char *fmt, ...) _printf_(2, 3);
 
@@ -153,6 +168,10 @@ int docker0_make(struct nets *nets, struct err *err);
 /* nets.c */
 struct network *network_new(struct nets *nets, const char *id, const char *name,
 			    const struct net_driver *driver);
+/* New and stored; in the list only if all is well. id NULL: chosen. */
+int network_make(struct nets *nets, const char *id, const char *name,
+		 const struct net_driver *driver, json_t *body, struct network **ret,
+		 struct err *err);
 /* Out of the lists, memory only. */
 void network_free(struct network *n);
 int network_save(struct network *n, struct err *err);
@@ -172,6 +191,15 @@ int network_strings(json_t *body, const char *key, json_t **ret, struct err *err
 int network6_parse(struct network *n, json_t *config, struct err *err);
 json_t *network6_config(const struct network *n);
 json_t *network_file(struct network *n);
+
+/* network_config.c. ConfigFrom.Network, or NULL. */
+const char *network_config_from(json_t *body);
+/* A configuration network's own. */
+int network_config_parse(struct network *n, json_t *body, struct err *err);
+/* The body with what the configuration network has that it names; owned by the caller. */
+int network_config_apply(struct nets *nets, json_t *body, json_t **ret, struct err *err);
+/* A network that was made from this one, or NULL. */
+const struct network *network_config_user(const struct network *config);
 
 /* netns.c: remove a namespace's file and mount. Any thread. */
 void netns_remove(const char *path);

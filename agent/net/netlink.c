@@ -11,6 +11,8 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 struct rt {
 	struct nl_sock *sk;
@@ -250,6 +252,15 @@ int rt_link_down(struct rt *rt, int index)
 	return set_flags(rt, index, 0);
 }
 
+int rt_link_rename(struct rt *rt, int index, const char *name)
+{
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	struct nl_msg *msg = msg_new(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+
+	put_str(msg, IFLA_IFNAME, name);
+	return talk(rt, msg, NULL);
+}
+
 int rt_link_no_ipv6(struct rt *rt, int index)
 {
 	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = index};
@@ -326,6 +337,64 @@ int rt_veth_add(struct rt *rt, const struct rt_veth *v)
 	nla_nest_end(msg, data);
 	nla_nest_end(msg, info);
 	return talk(rt, msg, NULL);
+}
+
+int rt_sublink_add(struct rt *rt, const struct rt_sublink *l)
+{
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC};
+	struct nl_msg *msg = msg_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifi, sizeof(ifi));
+	struct nlattr *info, *data;
+	uint16_t id = l->vlan, mode = l->mode;
+
+	put_str(msg, IFLA_IFNAME, l->name);
+	if (l->parent)
+		put_u32(msg, IFLA_LINK, l->parent);
+	if (l->mac)
+		put(msg, IFLA_ADDRESS, l->mac, 6);
+	if (l->mtu)
+		put_u32(msg, IFLA_MTU, l->mtu);
+	if (l->netns >= 0)
+		put_u32(msg, IFLA_NET_NS_FD, l->netns);
+	info = nest(msg, IFLA_LINKINFO);
+	put_str(msg, IFLA_INFO_KIND, l->kind);
+	data = nest(msg, IFLA_INFO_DATA);
+	if (streq(l->kind, "vlan")) {
+		put(msg, IFLA_VLAN_ID, &id, sizeof(id));
+	} else if (streq(l->kind, "macvlan")) {
+		put_u32(msg, IFLA_MACVLAN_MODE, l->mode);
+	} else if (streq(l->kind, "ipvlan")) {
+		put(msg, IFLA_IPVLAN_MODE, &mode, sizeof(mode));
+		put(msg, IFLA_IPVLAN_FLAGS, &l->flag, sizeof(l->flag));
+	}
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, info);
+	return talk(rt, msg, NULL);
+}
+
+int rt_kind_err(struct err *err, int rc, const char *kind, const char *what, ...)
+{
+	static const char *const needs[][3] = {
+		{"macvlan", "CONFIG_MACVLAN", "macvlan"},
+		{"ipvlan", "CONFIG_IPVLAN", "ipvlan"},
+		{"vlan", "CONFIG_VLAN_8021Q", "8021q"},
+		{"dummy", "CONFIG_DUMMY", "dummy"},
+	};
+	char text[300];
+	va_list ap;
+
+	va_start(ap, what);
+	vsnprintf(text, sizeof(text), what, ap);
+	va_end(ap);
+	for (size_t i = 0; rc == -EOPNOTSUPP && i < ARRAY_SIZE(needs); i++)
+		if (streq(needs[i][0], kind)) {
+			/* the node's lack, no feature that the API has not: 500 */
+			err_set(err, -ENXIO,
+				"%s: the kernel of this node has no links of kind %s: it needs %s, "
+				"as module: modprobe %s",
+				text, kind, needs[i][1], needs[i][2]);
+			return -ENXIO;
+		}
+	return err_errno(err, rc, "%s", text);
 }
 
 static struct nl_msg *addr_msg(int type, int flags, int index, struct in_addr addr,
@@ -478,7 +547,11 @@ int rt_route_add(struct rt *rt, const struct rt_route *r)
 
 int rt_route_del(struct rt *rt, const struct rt_route *r)
 {
-	return ignore(talk(rt, route_msg(RTM_DELROUTE, 0, r), NULL), -ESRCH);
+	struct nl_msg *msg = route_msg(RTM_DELROUTE, 0, r);
+	struct rtmsg *m = nlmsg_data(nlmsg_hdr(msg));
+
+	m->rtm_scope = RT_SCOPE_NOWHERE; /* any */
+	return ignore(talk(rt, msg, NULL), -ESRCH);
 }
 
 static void each_route(struct rt *rt, struct nlmsghdr *h)

@@ -48,6 +48,8 @@ int rt_links(struct rt *rt, void (*fn)(const struct rt_link *l, void *arg), void
 int rt_link_del(struct rt *rt, const char *name);
 int rt_link_up(struct rt *rt, int index);
 int rt_link_down(struct rt *rt, int index);
+/* It is down. */
+int rt_link_rename(struct rt *rt, int index, const char *name);
 /* No IPv6 address by itself. */
 int rt_link_no_ipv6(struct rt *rt, int index);
 int rt_link_set_master(struct rt *rt, int index, int master);
@@ -65,6 +67,23 @@ struct rt_veth {
 };
 /* Both ends are made down. -EEXIST when a name is taken. */
 int rt_veth_add(struct rt *rt, const struct rt_veth *v);
+
+/* A link on another one, or a dummy, which is on none. Made down. */
+struct rt_sublink {
+	const char *kind; /* "macvlan", "ipvlan", "vlan", "dummy" */
+	const char *name;
+	int parent; /* index, here */
+	int netns; /* where it goes; -1: it stays */
+	const uint8_t *mac; /* NULL: chosen by the kernel */
+	unsigned int mtu; /* 0: its parent's */
+	uint32_t mode; /* macvlan, ipvlan */
+	uint16_t flag; /* ipvlan */
+	unsigned int vlan; /* number */
+};
+/* -EEXIST when the name is taken, -EOPNOTSUPP when the kernel does not know the kind. */
+int rt_sublink_add(struct rt *rt, const struct rt_sublink *l);
+/* Why a link of this kind could not be made: "what: reason", and what the kernel lacks. Returns rc. */
+int rt_kind_err(struct err *err, int rc, const char *kind, const char *what, ...) _printf_(4, 5);
 
 int rt_addr_add(struct rt *rt, int index, struct in_addr addr, unsigned int prefix);
 int rt_addr_del(struct rt *rt, int index, struct in_addr addr, unsigned int prefix);

@@ -95,6 +95,50 @@ static int add_ip6(struct rt *in, const struct netns_link *l, int index)
 	return rt_addr6_add(in, index, &l->ip6, l->prefix6);
 }
 
+/* One that the node has no end of. */
+static int make_sublink(struct rt *out, struct rt *in, int netns, struct netns_link *l,
+			struct err *err)
+{
+	static const uint8_t none[6];
+	struct rt_sublink sub = {.kind = l->kind,
+				 .name = l->host_if,
+				 .parent = l->parent,
+				 .netns = netns,
+				 .mac = memcmp(l->mac, none, 6) ? l->mac : NULL,
+				 .mtu = l->mtu,
+				 .mode = l->mode,
+				 .flag = l->flag};
+	struct rt_link link;
+	int rc = rt_sublink_add(out, &sub);
+
+	if (rc == -EBUSY)
+		return err_errno(err, rc,
+				 "failed to create the %s port (a parent link carries either "
+				 "macvlan or ipvlan networks)",
+				 l->kind);
+	if (rc)
+		return rt_kind_err(err, rc, l->kind, "failed to create the %s port", l->kind);
+	/* the kernel wants a name that the node has not, either */
+	rc = rt_link_get(in, l->host_if, &link);
+	if (!rc)
+		rc = rt_link_rename(in, link.index, l->if_name);
+	if (rc) {
+		rt_link_del(in, l->host_if);
+		return err_errno(err, rc, "cannot make the link %s", l->if_name);
+	}
+	rc = rt_addr_add(in, link.index, (struct in_addr){htonl(l->ip)}, l->prefix);
+	if (!rc && !IN6_IS_ADDR_UNSPECIFIED(&l->ip6))
+		rc = add_ip6(in, l, link.index);
+	if (!rc)
+		rc = rt_link_up(in, link.index);
+	/* ready to send when this returns */
+	if (!rc)
+		rc = rt_link_get(in, l->if_name, &link);
+	if (rc)
+		rt_link_del(in, l->if_name);
+	return rc ? err_errno(err, rc, "cannot set up the link %s", l->if_name) : 0;
+}
+
 static int make_link(struct rt *out, struct rt *in, int netns, struct netns_link *l,
 		     struct err *err)
 {
@@ -136,16 +180,20 @@ static int make_link(struct rt *out, struct rt *in, int netns, struct netns_link
 	return rc ? err_errno(err, rc, "cannot set up the link %s", l->if_name) : 0;
 }
 
-static int set_default(struct rt *in, uint32_t gateway, const struct in6_addr *gateway6,
-		       struct err *err)
+static int set_default(struct rt *in, const struct netns_job *job, struct err *err)
 {
-	struct rt_route none = {0}, route = {.gateway = {htonl(gateway)}};
+	struct rt_route none = {0}, route = {.gateway = {htonl(job->gateway)}};
+	struct rt_link link;
 	int rc = rt_route_del(in, &none);
 
-	if (!rc && gateway)
+	if (!rc && *job->way_out) {
+		rc = rt_link_get(in, job->way_out, &link);
+		route.index = link.index;
+	}
+	if (!rc && (job->gateway || *job->way_out))
 		rc = rt_route_add(in, &route);
 	if (!rc)
-		rc = rt_default6_set(in, gateway6);
+		rc = rt_default6_set(in, &job->gateway6);
 	return rc ? err_errno(err, rc, "cannot set the default route") : 0;
 }
 
@@ -162,9 +210,10 @@ static int inside(struct netns_job *job, struct rt *out)
 			err_errno(&job->err, rc, "cannot set up the loopback");
 	}
 	for (size_t i = 0; !rc && i < job->n_links; i++)
-		rc = make_link(out, in, self, &job->links[i], &job->err);
+		rc = job->links[i].kind ? make_sublink(out, in, self, &job->links[i], &job->err)
+					: make_link(out, in, self, &job->links[i], &job->err);
 	if (!rc && job->set_default)
-		rc = set_default(in, job->gateway, &job->gateway6, &job->err);
+		rc = set_default(in, job, &job->err);
 	if (!rc && job->dns)
 		rc = dns_sockets_open(&job->dns_sockets, &job->err);
 	rt_close(in);
@@ -195,12 +244,27 @@ static int write_file(const struct netns_file *f, struct err *err)
 	return 0;
 }
 
+/* A link that the namespace alone has. The namespace may live on for a while without its name. */
+static void drop_inside(const struct netns_job *job, const char *name)
+{
+	_cleanup_close_ int fd = open(job->path, O_RDONLY | O_CLOEXEC);
+	struct rt *in;
+
+	if (fd < 0 || rt_open(fd, &in, NULL))
+		return;
+	rt_link_del(in, name);
+	rt_close(in);
+}
+
 static int kernel(struct netns_job *job, struct rt *out)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < job->n_drop; i++)
-		rt_link_del(out, job->drop[i]);
+		if (job->drop[i].inside)
+			drop_inside(job, job->drop[i].name);
+		else
+			rt_link_del(out, job->drop[i].name);
 	if (job->remove) {
 		netns_remove(job->path);
 		return 0;
@@ -217,7 +281,10 @@ static int kernel(struct netns_job *job, struct rt *out)
 static void undo(struct netns_job *job, struct rt *out)
 {
 	for (size_t i = 0; out && i < job->n_links; i++)
-		rt_link_del(out, job->links[i].host_if);
+		if (job->links[i].kind)
+			drop_inside(job, job->links[i].if_name);
+		else
+			rt_link_del(out, job->links[i].host_if);
 	dns_sockets_close(&job->dns_sockets);
 	if (job->create)
 		netns_remove(job->path);

@@ -13,11 +13,19 @@
 
 struct netns_link {
 	char host_if[IF_NAMESIZE], if_name[IF_NAMESIZE];
+	/*
+	 * NULL: a veth pair; "macvlan", "ipvlan": a link on the node's link parent, with no end
+	 * there: host_if is a name that is free on the node, which it has for a moment.
+	 */
+	const char *kind;
+	int parent;
+	uint32_t mode;
+	uint16_t flag;
 	int bridge; /* index of the host end's bridge; 0: none */
 	bool isolated; /* from the bridge's other ports */
-	uint8_t mac[6];
+	uint8_t mac[6]; /* 0: its parent's */
 	uint32_t ip; /* host byte order */
-	unsigned int prefix, mtu;
+	unsigned int prefix, mtu; /* mtu 0: its parent's */
 	struct in6_addr ip6; /* :: none */
 	unsigned int prefix6;
 	/* Ingress: replies of published ports leave by this link (datapath/dp.h). */
@@ -26,6 +34,11 @@ struct netns_link {
 	uint16_t udp_ports[64];
 	size_t n_udp_ports;
 	int host_index; /* result */
+};
+
+struct netns_drop {
+	char name[IF_NAMESIZE];
+	bool inside; /* it is in the namespace only */
 };
 
 struct netns_file {
@@ -38,11 +51,13 @@ struct netns_job {
 	bool create, remove;
 	struct netns_link *links; /* to make */
 	size_t n_links;
-	char (*drop)[IF_NAMESIZE]; /* host ends to remove */
+	struct netns_drop *drop; /* links to remove */
 	size_t n_drop;
-	bool set_default; /* the default routes are via the gateways (0, ::: there is none) */
+	/* the default routes are via the gateways or, for IPv4, by way_out; what is 0, :: or "" is not there */
+	bool set_default;
 	uint32_t gateway;
-	struct in6_addr gateway6; /* the same for IPv6 */
+	struct in6_addr gateway6;
+	char way_out[IF_NAMESIZE];
 	struct netns_file *files; /* to write, in place */
 	size_t n_files;
 	bool dns; /* make the sockets of the DNS server */

@@ -49,6 +49,8 @@ void network_free(struct network *n)
 	json_decref(n->labels);
 	json_decref(n->ipam_options);
 	json_decref(n->aux);
+	json_decref(n->config);
+	free(n->config_from);
 	free(n->ipam_driver);
 	free(n->name);
 	free(n);
@@ -169,15 +171,18 @@ static struct network *by_name(struct nets *nets, const char *name)
 	return NULL;
 }
 
-/* New and stored; in the list only if all is well. */
-static int make(struct nets *nets, const char *name, const struct net_driver *driver, json_t *body,
-		struct network **ret, struct err *err)
+int network_make(struct nets *nets, const char *id, const char *name,
+		 const struct net_driver *driver, json_t *body, struct network **ret,
+		 struct err *err)
 {
-	char id[HEX_ID_SIZE];
+	char fresh[HEX_ID_SIZE];
 	struct network *n;
 	int rc;
 
-	id_new_hex(nets->opt.rng, id);
+	if (!id) {
+		id_new_hex(nets->opt.rng, fresh);
+		id = fresh;
+	}
 	n = network_new(nets, id, name, driver);
 	rc = network_parse(n, body, err);
 	list_del(&n->node);
@@ -208,7 +213,7 @@ static int make_predefined(struct nets *nets, const char *name, const char *driv
 	if (n)
 		return 0;
 	body = json_object();
-	rc = make(nets, name, net_driver_find(driver), body, &n, err);
+	rc = network_make(nets, NULL, name, net_driver_find(driver), body, &n, err);
 	json_decref(body);
 	if (!rc)
 		n->predefined = true;
@@ -359,7 +364,7 @@ int nets_open(const struct nets_options *opt, struct nets **ret, struct err *err
 	list_for_each (n, &nets->networks, node) {
 		struct err why = ERR_INIT;
 
-		if (network_up(n, &why))
+		if (network_up(n, &why) || (n->driver->save && network_save(n, &why)))
 			log_error("the network %s cannot be used: %s", n->name, why.msg);
 	}
 	if (load_folder(nets, nets->run_dir, true, err))
@@ -397,7 +402,7 @@ void nets_sweep(struct nets *nets)
 	if (count >= 0)
 		free(names);
 	list_for_each_safe (n, tmp, &nets->networks, node)
-		if (n->swarm && !n->ingress && list_empty(&n->endpoints))
+		if (net_is_swarm(n) && !n->ingress && list_empty(&n->endpoints))
 			net_remove(n, NULL);
 	if (firewall_sync(nets->fw, &err))
 		log_error("containers are not reachable from outside: %s", err.msg);
@@ -465,7 +470,9 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 	const char *name = json_string_value(json_object_get(body, "Name")),
 		   *driver = json_string_value(json_object_get(body, "Driver"));
 	const struct net_driver *d;
+	json_t *full = NULL;
 	struct network *n;
+	bool only;
 	int rc;
 
 	if (str_empty(name) || strspn(name, " \t") == strlen(name))
@@ -478,8 +485,15 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 			       name);
 	if (n)
 		return err_set(err, -EEXIST, "network with name %s already exists", name);
+	rc = nets_config_check(nets, body, err);
+	if (rc)
+		return rc;
+	/* no driver would make anything of it */
+	only = json_is_true(json_object_get(body, "ConfigOnly"));
+	if (only)
+		driver = "null";
 	d = net_driver_find(driver);
-	if (d && d->single)
+	if (d && d->single && !only)
 		return err_set(err, -EACCES, "only one instance of \"%s\" network is allowed",
 			       driver);
 	if (streq(driver, "overlay"))
@@ -495,13 +509,14 @@ int net_create(struct nets *nets, json_t *body, struct network **ret, struct err
 		return err_set(err, -EACCES,
 			       "cannot create ingress network: it must be an overlay network of "
 			       "the swarm");
-	if (json_is_true(json_object_get(body, "ConfigOnly")) ||
-	    json_string_length(json_object_get(json_object_get(body, "ConfigFrom"), "Network")))
-		return err_set(err, -EOPNOTSUPP,
-			       "networks of configurations alone are not supported: give %s its "
-			       "own configuration",
-			       name);
-	rc = make(nets, name, d, body, &n, err);
+	if (str_empty(network_config_from(body))) {
+		rc = network_make(nets, NULL, name, d, body, &n, err);
+	} else {
+		rc = network_config_apply(nets, body, &full, err);
+		if (!rc)
+			rc = network_make(nets, NULL, name, d, full, &n, err);
+		json_decref(full);
+	}
 	if (rc)
 		return rc;
 	network_emit(n, "create", NULL);
@@ -521,6 +536,11 @@ int net_remove(struct network *n, struct err *err)
 			       "error while removing network: network %s has active endpoints "
 			       "(name:\"%s\" id:\"%.12s\")",
 			       n->name, e->sandbox->name, e->id);
+	if (network_config_user(n))
+		return err_set(
+			err, -EACCES,
+			"configuration network \"%s\" is in use: remove the network %s first",
+			n->name, network_config_user(n)->name);
 	network_forget(n);
 	if (n->swarm)
 		swarm_net_down(n);
@@ -544,7 +564,7 @@ int nets_gwbridge(struct nets *nets, struct network **ret, struct err *err)
 	body = json_pack("{s:{s:s, s:s, s:s}}", "Options", OPT_BRIDGE "name", "docker_gwbridge",
 			 OPT_BRIDGE "enable_icc", "false", OPT_BRIDGE "enable_ip_masquerade",
 			 "true");
-	rc = make(nets, "docker_gwbridge", &net_driver_bridge, body, ret, err);
+	rc = network_make(nets, NULL, "docker_gwbridge", &net_driver_bridge, body, ret, err);
 	json_decref(body);
 	if (!rc)
 		network_emit(*ret, "create", NULL);
@@ -568,12 +588,17 @@ const char *net_driver(const struct network *n)
 
 bool net_is_swarm(const struct network *n)
 {
-	return n->swarm;
+	return n->swarm || n->of_swarm;
 }
 
 bool net_predefined(const struct network *n)
 {
 	return n->predefined;
+}
+
+bool net_config_only(const struct network *n)
+{
+	return n->config;
 }
 
 size_t net_endpoints(const struct network *n)

@@ -86,6 +86,43 @@ int nets_swarm_begin(struct nets *nets, const char *data_addr, uint16_t vxlan_po
 	return 0;
 }
 
+int net_swarm_local_set(struct nets *nets, const struct net_local_config *c, struct network **ret,
+			struct err *err)
+{
+	const struct net_driver *driver = net_driver_find(c->driver);
+	struct network *n = nets_find(nets, c->id, NULL);
+	json_t *body, *full = NULL;
+	int rc = 0;
+
+	if (n && streq(n->id, c->id)) {
+		*ret = n;
+		return 0;
+	}
+	if (str_empty(c->id) || strlen(c->id) >= HEX_ID_SIZE)
+		return err_set(err, -EINVAL, "a network of the swarm needs an ID and a name");
+	if (!driver || driver->single)
+		return err_set(err, -ENOENT, "network %s: this node has no network driver %s",
+			       c->name, c->driver);
+	n = nets_find(nets, c->name, NULL);
+	if (n && streq(n->name, c->name))
+		return err_set(err, -EEXIST,
+			       "network with name %s already exists on this node: remove it there",
+			       c->name);
+	body = json_pack("{s:s, s:b, s:b, s:O, s:O, s:{s:s}}", "Scope", "swarm", "Internal",
+			 c->internal, "Attachable", c->attachable, "Options", c->options, "Labels",
+			 c->labels, "ConfigFrom", "Network", c->config_from ? c->config_from : "");
+	rc = nets_config_check(nets, body, err);
+	if (!rc && !str_empty(c->config_from))
+		rc = network_config_apply(nets, body, &full, err);
+	if (!rc)
+		rc = network_make(nets, c->id, c->name, driver, full ? full : body, ret, err);
+	json_decref(body);
+	json_decref(full);
+	if (!rc)
+		network_emit(*ret, "create", NULL);
+	return rc;
+}
+
 int nets_swarm_keys(struct nets *nets, const struct ipsec_key *keys, size_t n, size_t primary,
 		    struct err *err)
 {
@@ -99,7 +136,7 @@ void nets_swarm_end(struct nets *nets)
 	struct err err = ERR_INIT;
 
 	list_for_each_safe (n, tmp, &nets->networks, node)
-		if (n->swarm && list_empty(&n->endpoints))
+		if (net_is_swarm(n) && list_empty(&n->endpoints))
 			net_remove(n, NULL);
 	records_vteps_clear(nets);
 	if (ipsec_clear(nets->ipsec, &err))

@@ -100,7 +100,7 @@ int network6_parse(struct network *n, json_t *config, struct err *err)
 	rc = ipam6_subnet_new(n->nets->ipam6, &r, &n->subnet6, err);
 	if (rc)
 		return rc;
-	if (*gateway || !n->driver->chooses_gateway || n->driver->chooses_gateway(n))
+	if (*gateway || !n->driver->direct)
 		rc = subnet6_take(n->subnet6, *gateway ? &ip : NULL, NULL, &n->gateway6, err);
 	if (rc)
 		return err_prefix(err, "invalid network config:\ninvalid gateway %s", gateway);

@@ -159,7 +159,7 @@ static int parse_subnet(struct network *n, json_t *config, struct err *err)
 		return err_set(err, -EINVAL,
 			       "invalid network config:\ninvalid gateway %s: parent subnet is %s",
 			       gateway, subnet);
-	if (ip || !n->driver->chooses_gateway || n->driver->chooses_gateway(n))
+	if (ip || !n->driver->direct)
 		rc = ipam_take(n->subnet, ip, NULL, &n->gateway, err);
 	if (rc)
 		return err_prefix(err, "invalid network config:\ninvalid gateway %s", gateway);
@@ -216,6 +216,11 @@ int network_parse(struct network *n, json_t *body, struct err *err)
 		rc = network_strings(body, "Labels", &n->labels, err);
 	if (rc)
 		return rc;
+	if (json_is_true(json_object_get(body, "ConfigOnly")))
+		return network_config_parse(n, body, err);
+	if (!str_empty(network_config_from(body)))
+		n->config_from = xstrdup(network_config_from(body));
+	n->of_swarm = streq(str(body, "Scope"), "swarm");
 	n->internal = json_is_true(json_object_get(body, "Internal"));
 	n->attachable = json_is_true(json_object_get(body, "Attachable"));
 	if (json_is_string(json_object_get(body, "EnableIPv4")) ||
@@ -262,17 +267,21 @@ static json_t *ipam_config(const struct network *n)
 
 json_t *network_file(struct network *n)
 {
-	bool swarm = n->swarm;
+	bool swarm = net_is_swarm(n);
+	json_t *o;
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:O, s:o}, s:b, s:b, s:b, "
-			 "s:{s:s}, s:b, s:O, s:O}",
-			 "Name", n->name, "Id", n->id, "Created", n->created, "Scope",
-			 swarm ? "swarm" : "local", "Driver", n->driver->name, "EnableIPv4", 1,
-			 "EnableIPv6", n->subnet6 != NULL, "IPAM", "Driver", "default", "Options",
-			 n->ipam_options, "Config", ipam_config(n), "Internal", n->internal,
-			 "Attachable", n->attachable, "Ingress", n->ingress, "ConfigFrom",
-			 "Network", "", "ConfigOnly", 0, "Options", n->options, "Labels",
-			 n->labels);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:O, s:o}, s:b, s:b, s:b, "
+		      "s:{s:s}, s:b, s:O, s:O}",
+		      "Name", n->name, "Id", n->id, "Created", n->created, "Scope",
+		      swarm ? "swarm" : "local", "Driver", n->driver->name, "EnableIPv4", 1,
+		      "EnableIPv6", n->subnet6 != NULL, "IPAM", "Driver", "default", "Options",
+		      n->ipam_options, "Config", ipam_config(n), "Internal", n->internal,
+		      "Attachable", n->attachable, "Ingress", n->ingress, "ConfigFrom", "Network",
+		      n->config_from ? n->config_from : "", "ConfigOnly", n->config != NULL,
+		      "Options", n->options, "Labels", n->labels);
+	if (n->config)
+		json_object_update(o, n->config);
+	return o;
 }
 
 json_t *net_inspect(struct network *n)
@@ -286,12 +295,12 @@ json_t *net_inspect(struct network *n)
 
 		if (!e->up)
 			continue;
-		if (e->ip) {
+		if (e->ip && !n->driver->no_mac)
 			snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", e->mac[0],
 				 e->mac[1], e->mac[2], e->mac[3], e->mac[4], e->mac[5]);
+		if (e->ip)
 			snprintf(ip, sizeof(ip), "%s/%u", ip_format(e->ip, text),
 				 ipam_subnet_range(n->subnet)->prefix);
-		}
 		if (!inaddr_is_zero(&e->ip6))
 			snprintf(ip6, sizeof(ip6), "%s/%u", inaddr_format(&e->ip6, text),
 				 subnet6_range(n->subnet6)->prefix);

@@ -173,6 +173,13 @@ static int choose_addresses(struct endpoint *e, const struct endpoint_options *o
 		rc = choose_ip6(e, opt->ip6, err);
 	if (rc)
 		return rc;
+	if (n->driver->no_mac) {
+		if (!str_empty(opt->mac))
+			return err_set(err, -EINVAL,
+				       "%s interfaces do not support custom mac address assignment",
+				       n->driver->name);
+		return 0;
+	}
 	a.s_addr = htonl(e->ip);
 	memcpy(e->mac, (uint8_t[]){0x02, 0x42}, 2);
 	memcpy(e->mac + 2, &a, 4);
@@ -193,6 +200,11 @@ int endpoint_new(struct sandbox *sb, struct network *n, const struct endpoint_op
 	struct endpoint *e;
 	int rc = 0;
 
+	if (n->config)
+		return err_set(err, -EACCES,
+			       "cannot create endpoint on configuration-only network %s: connect "
+			       "to one that was made from it (--config-from %s)",
+			       n->name, n->name);
 	list_for_each (e, &sb->endpoints, in_sandbox)
 		if (e->network == n)
 			return err_set(err, -EACCES,
@@ -443,8 +455,12 @@ static int job_link(struct netns_job *job, struct endpoint *e, struct err *err)
 
 static void job_drop(struct netns_job *job, const struct endpoint *e)
 {
+	struct netns_drop *d;
+
 	job->drop = xrealloc(job->drop, (job->n_drop + 1) * sizeof(*job->drop));
-	memcpy(job->drop[job->n_drop++], e->host_if, sizeof(e->host_if));
+	d = &job->drop[job->n_drop++];
+	d->inside = e->network->driver->direct;
+	memcpy(d->name, d->inside ? e->if_name : e->host_if, sizeof(d->name));
 }
 
 /* The index of a new link, by its endpoint's name. */
@@ -525,7 +541,10 @@ static void job_gateway(struct op *op)
 			*gw6 = gateway_without(op->sb, gives_gateway6, a, b);
 
 	op->job->set_default = true;
-	op->job->gateway = gw ? gw->network->gateway : 0;
+	if (gw && gw->network->driver->way(gw->network) == NET_WAY_DEVICE)
+		memcpy(op->job->way_out, gw->if_name, sizeof(gw->if_name));
+	else
+		op->job->gateway = gw ? gw->network->gateway : 0;
 	op->job->gateway6 = gw6 ? gw6->network->gateway6 : (struct in6_addr){0};
 }
 
@@ -835,7 +854,7 @@ void sandbox_connect(struct sandbox *sb, struct network *n, const struct endpoin
 		err_set(&err, -EINVAL,
 			"container sharing network namespace with another container or host cannot "
 			"be connected to any other network");
-	else if (!n->subnet)
+	else if (!n->subnet && !n->config)
 		err_set(&err, -EINVAL, "container cannot be connected to %s network \"%s\"",
 			n->driver->name, n->name);
 	if (err.code || endpoint_new(sb, n, opt, &e, &err)) {

@@ -11,7 +11,11 @@ static char *mac_format(const struct endpoint *e, char dst[18])
 {
 	const uint8_t *m = e->mac;
 
-	snprintf(dst, 18, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	if (e->network->driver->no_mac)
+		*dst = 0;
+	else
+		snprintf(dst, 18, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+			 m[5]);
 	return dst;
 }
 
@@ -52,7 +56,8 @@ static json_t *endpoint_json(const struct endpoint *e)
 	if (shown) {
 		ip_format(e->ip, ip);
 		mac_format(e, mac);
-		if (n->gateway && !n->internal)
+		if (n->gateway && !n->internal &&
+		    (!n->driver->direct || n->driver->way(n) == NET_WAY_GATEWAY))
 			ip_format(n->gateway, gw);
 	}
 	if (six)
@@ -154,7 +159,23 @@ static int restore_ip6(struct endpoint *e, const char *text, struct err *err)
 	return subnet6_take(e->network->subnet6, &ip, NULL, &e->ip6, err);
 }
 
-static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
+/* The link of an endpoint without an end on the node is still there. */
+static int find_inside(const struct endpoint *e, int netns, struct err *err)
+{
+	struct rt_link link;
+	struct rt *in;
+	int rc = rt_open(netns, &in, err);
+
+	if (rc)
+		return rc;
+	rc = rt_link_get(in, e->if_name, &link);
+	rt_close(in);
+	return rc ? err_errno(err, rc, "the link %s of %s in the network %s", e->if_name,
+			      e->sandbox->name, e->network->name)
+		  : 0;
+}
+
+static int restore_endpoint(struct sandbox *sb, json_t *o, int netns, struct err *err)
 {
 	struct network *n = nets_find(sb->nets, str(o, "network"), err);
 	struct endpoint_options opt = {
@@ -190,14 +211,17 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, struct err *err)
 		return 0;
 	}
 	if (ip_parse(str(o, "ip"), &ip) ||
-	    sscanf(opt.mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &e->mac[0], &e->mac[1],
-		   &e->mac[2], &e->mac[3], &e->mac[4], &e->mac[5]) != 6)
+	    (!n->driver->no_mac &&
+	     sscanf(opt.mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &e->mac[0], &e->mac[1],
+		    &e->mac[2], &e->mac[3], &e->mac[4], &e->mac[5]) != 6))
 		return err_set(err, -EBADMSG, "what was stored of the endpoint is damaged");
 	rc = ipam_take(n->subnet, ip, NULL, &e->ip, err);
 	if (!rc && *str(o, "ip6"))
 		rc = restore_ip6(e, str(o, "ip6"), err);
 	if (rc)
 		return rc;
+	if (n->driver->direct)
+		return find_inside(e, netns, err);
 	rc = rt_link_get(sb->nets->rt, e->host_if, &link);
 	if (rc)
 		return err_errno(err, rc, "the link %s in the network %s", e->host_if, n->name);
@@ -226,7 +250,7 @@ int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t
 				       sb->name);
 	}
 	json_array_foreach (json_object_get(saved, "endpoints"), i, v) {
-		rc = rc ? rc : restore_endpoint(sb, v, err);
+		rc = rc ? rc : restore_endpoint(sb, v, fd, err);
 	}
 	if (!rc)
 		sandbox_ports_restore(sb, json_object_get(saved, "ports"));

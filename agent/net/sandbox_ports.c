@@ -142,6 +142,17 @@ static void add_exposed(struct sandbox *sb, uint16_t port, uint8_t proto)
 	json_object_set_new(sb->exposed, text, json_null());
 }
 
+/* Is it in such networks only? dockerd, too, takes published ports there and lets them be. */
+static bool is_direct(const struct sandbox *sb)
+{
+	struct endpoint *e;
+
+	list_for_each (e, &sb->endpoints, in_sandbox)
+		if (!e->network->driver->direct)
+			return false;
+	return !list_empty(&sb->endpoints);
+}
+
 int sandbox_publish(struct sandbox *sb, json_t *bindings, json_t *exposed, bool publish_all,
 		    struct err *err)
 {
@@ -150,8 +161,8 @@ int sandbox_publish(struct sandbox *sb, json_t *bindings, json_t *exposed, bool 
 	size_t i;
 	int rc = 0;
 
-	/* the node's own namespace needs no way into it */
-	if (sb->host || sb->join)
+	/* the node's own namespace needs no way into it, nor what is in its networks directly */
+	if (sb->host || sb->join || is_direct(sb))
 		return 0;
 	json_object_foreach (exposed, key, v) {
 		uint16_t port;
@@ -287,8 +298,9 @@ int sandbox_ports_apply(struct sandbox *sb, struct err *err)
 {
 	struct endpoint *gw = sandbox_gateway(sb), *gw6 = sandbox_gateway6(sb);
 	_cleanup_free_ struct fw_port *ports = NULL;
-	struct in6_addr ip6 = gw6 && gw6->up ? gw6->ip6 : (struct in6_addr){0};
-	uint32_t ip = gw && gw->up ? gw->ip : 0;
+	struct in6_addr ip6 =
+		gw6 && gw6->up && !gw6->network->driver->direct ? gw6->ip6 : (struct in6_addr){0};
+	uint32_t ip = gw && gw->up && !gw->network->driver->direct ? gw->ip : 0;
 	struct targets t = targets_of(ip, &ip6);
 	size_t n;
 	int rc;

@@ -53,7 +53,7 @@ static json_t *strings(char **v, size_t n)
 	return a;
 }
 
-static json_t *label_object(Pb__Label **v, size_t n)
+json_t *container_labels(Pb__Label **v, size_t n)
 {
 	json_t *o = json_object();
 
@@ -77,7 +77,7 @@ static void set_strings(json_t *o, const char *key, char **v, size_t n)
 static json_t *labels_of(struct maker *m)
 {
 	const Pb__Task *t = m->task;
-	json_t *o = label_object(m->spec->labels, m->spec->n_labels);
+	json_t *o = container_labels(m->spec->labels, m->spec->n_labels);
 	const struct {
 		const char *key, *value;
 	} system[] = {
@@ -314,7 +314,7 @@ static json_t *endpoint_json(struct maker *m, const Pb__NetworkAttachment *a)
 			  "ports", ingress ? ingress_ports(m->task->endpoint) : json_array());
 	return json_pack("{s:o, s:o, s:o, s:o}", "IPAMConfig", ipam, "Aliases", aliases,
 			 "DriverOpts",
-			 label_object(a->driver_attachment_opts, a->n_driver_attachment_opts),
+			 container_labels(a->driver_attachment_opts, a->n_driver_attachment_opts),
 			 "Swarm", swarm);
 }
 
@@ -353,7 +353,7 @@ static void add_log(const Pb__Driver *d, json_t *host)
 	if (d)
 		json_object_set_new(host, "LogConfig",
 				    json_pack("{s:s, s:o}", "Type", d->name, "Config",
-					      label_object(d->options, d->n_options)));
+					      container_labels(d->options, d->n_options)));
 }
 
 static json_t *host_config(struct maker *m)
@@ -378,7 +378,7 @@ static json_t *host_config(struct maker *m)
 	if (s->init)
 		json_object_set_new(host, "Init", json_boolean(s->init->value));
 	if (s->n_sysctls)
-		json_object_set_new(host, "Sysctls", label_object(s->sysctls, s->n_sysctls));
+		json_object_set_new(host, "Sysctls", container_labels(s->sysctls, s->n_sysctls));
 	for (size_t i = 0; i < s->n_ulimits; i++)
 		json_array_append_new(ulimits,
 				      json_pack("{s:s, s:I, s:I}", "Name", s->ulimits[i]->name,

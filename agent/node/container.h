@@ -35,5 +35,7 @@ void container_names_done(struct container_names *n);
  */
 int container_body(const Pb__Task *task, const struct container_context *ctx, json_t **ret,
 		   struct err *err);
+/* Labels, or options of a driver, as an object of strings: a new reference. */
+json_t *container_labels(Pb__Label **v, size_t n);
 /* The task's stop grace period in seconds, rounded up; -1 when the spec gives none. */
 int container_stop_timeout(const Pb__Task *task);

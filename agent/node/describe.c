@@ -82,8 +82,9 @@ static Pb__NodeTLSInfo *tls_info(const char *roots, const char *cert)
 Pb__NodeDescription *node_describe(const struct describe_options *opt)
 {
 	static const char *const plugins[][2] = {
-		{"Network", "bridge"},	{"Network", "host"}, {"Network", "null"},
-		{"Network", "overlay"}, {"Volume", "local"},
+		{"Network", "bridge"},	{"Network", "host"}, {"Network", "ipvlan"},
+		{"Network", "macvlan"}, {"Network", "null"}, {"Network", "overlay"},
+		{"Volume", "local"},
 	};
 	Pb__NodeDescription *d = pb_new(pb__node_description);
 	struct utsname uts;

@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "net/net.h"
+#include "node/container.h"
 #include "node/worker_impl.h"
 #include "swarm/esp.h"
 
@@ -44,6 +45,30 @@ static const char *node_addr(struct worker *w, const char *network_id)
 	return NULL;
 }
 
+/* By another driver than overlay: the node's own, of its own configuration. */
+static int make_local(struct worker *w, const Pb__Network *n, struct err *err)
+{
+	const Pb__Annotations *a = n->spec->annotations;
+	json_t *options = container_labels(n->driver_state->options, n->driver_state->n_options),
+	       *labels = a ? container_labels(a->labels, a->n_labels) : json_object();
+	struct net_local_config c = {
+		.id = n->id,
+		.name = a ? a->name : "",
+		.driver = n->driver_state->name,
+		.config_from = n->spec->config_from_case ? n->spec->network : NULL,
+		.options = options,
+		.labels = labels,
+		.internal = n->spec->internal,
+		.attachable = n->spec->attachable,
+	};
+	struct network *net;
+	int rc = net_swarm_local_set(w->opt.nets, &c, &net, err);
+
+	json_decref(options);
+	json_decref(labels);
+	return rc;
+}
+
 static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 {
 	const char *name = n->spec->annotations ? n->spec->annotations->name : "", *vnis, *text;
@@ -58,6 +83,9 @@ static int make_network(struct worker *w, const Pb__Network *n, struct err *err)
 		return err_set(err, -ENOSYS,
 			       "network %s cannot be made: this node has no overlay networks",
 			       name);
+	if (n->driver_state && !str_empty(n->driver_state->name) &&
+	    strcmp(n->driver_state->name, "overlay"))
+		return make_local(w, n, err);
 	vnis = driver_option(n, "com.docker.network.driver.overlay.vxlanid_list");
 	if (!ipam || !vnis)
 		return err_set(err, -EINVAL, "network %s has no subnet or VXLAN ID yet", name);

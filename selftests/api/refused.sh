@@ -343,7 +343,7 @@ table "secrets, configs, networks of the swarm" << END
 409|already exists|POST|/networks/create|{"Name":"o1"}
 400|invalid subnet|POST|/networks/create|{"Name":"o2","Driver":"overlay","IPAM":{"Config":[{"Subnet":"x"}]}}
 403|cannot downgrade network scope|POST|/networks/create|{"Name":"o2","Driver":"overlay","Scope":"local"}
-400|use overlay|POST|/networks/create|{"Name":"o2","Driver":"bridge","Scope":"swarm"}
+400|use overlay|POST|/networks/create|{"Name":"o2","Driver":"null","Scope":"swarm"}
 400|cannot be attachable|POST|/networks/create|{"Name":"o2","Driver":"overlay","Ingress":true,"Attachable":true}
 409|ingress network|POST|/networks/create|{"Name":"o2","Driver":"overlay","Ingress":true}
 400|is in use by service|DELETE|/networks/o1
