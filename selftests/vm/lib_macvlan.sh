@@ -49,7 +49,7 @@ check "a third" web cat --network lan
 check "leaves out what is reserved" equals 10.77.0.130 ip_of cat lan
 check "reached from outside" soon equals ann fetch client 10.77.0.128
 check "by its own hardware address" says 02:00:00:00:00:07 eval 'pings 10.77.0.140; in_ns client ip neigh show 10.77.0.140'
-check "from ann neighbour by name" equals ben from ann ben
+check "from a neighbour by name" equals ben from ann ben
 check "the default route is the network's gateway" says "default via 10.77.0.1 dev eth0" routes ann
 check "no port is published" equals "map[]" docker inspect -f '{{.NetworkSettings.Ports}}' ann
 check "on the node neither" not fetch n1 127.0.0.1
@@ -85,7 +85,7 @@ check "a network without a gateway" $macvlan --subnet 10.77.0.0/24 -o parent=eth
 web ann --network lan --ip 10.77.0.128 > /dev/null && web ben --network lan --ip 10.77.0.129 > /dev/null
 check "has no default route" not says default routes ann
 check "is reached" soon equals ann fetch client 10.77.0.128
-check "private: not from ann neighbour" not from ann 10.77.0.129
+check "private: not from a neighbour" not from ann 10.77.0.129
 docker rm -f ann ben > /dev/null && docker network rm lan > /dev/null
 
 in_ns client ip link add link eth0 name eth0.50 type vlan id 50
@@ -127,7 +127,7 @@ check "a parent is one network's" refuses "is already using parent interface eth
 check "no hardware address of one's own" refuses "do not support custom mac address" docker run --rm --network lan --mac-address 02:00:00:00:00:07 alpine true
 web ann --network lan > /dev/null && web ben --network lan > /dev/null
 check "reached" soon equals ann fetch client 10.77.0.128
-check "from ann neighbour" soon equals ben from ann ben
+check "from a neighbour" soon equals ben from ann ben
 check "by the gateway" says "default via 10.77.0.1" routes ann
 check "inspect has no hardware address" equals "10.77.0.128 ''" docker inspect -f "{{with .NetworkSettings.Networks.lan}}{{.IPAddress}} '{{.MacAddress}}'{{end}}" ann
 agent_stop n1 KILL
@@ -147,7 +147,7 @@ done
 check "l2, private" $ipvlan --subnet 10.77.0.0/24 --ip-range 10.77.0.128/28 -o parent=eth0 -o ipvlan_flag=private lan
 web ann --network lan > /dev/null && web ben --network lan > /dev/null
 check "reached" soon equals ann fetch client 10.77.0.128
-check "not from ann neighbour" not from ann 10.77.0.129
+check "not from a neighbour" not from ann 10.77.0.129
 docker rm -f ann ben > /dev/null
 check "remove" docker network rm lan br
 
