@@ -5,7 +5,8 @@
  * the place up to which records are sent in <dir>/log-sent. So a receiver that is slow or away makes
  * neither the container nor the agent wait, the files' limits (cache-max-size, cache-max-file) are
  * what it may fall behind, and what was written while the agent was away is sent when it is back.
- * After a connection's end records may arrive twice; none is left out but by rotation.
+ * After a connection's end records may arrive twice. Left out are those that rotation took before they
+ * were sent, and over TCP what the kernel had taken when the receiver ended.
  *
  * One descriptor or three a container that runs, no thread. Loop thread only.
  */
@@ -18,9 +19,9 @@ struct ctrs;
 struct forward;
 
 /*
- * Before a start of a container with a driver that sends records elsewhere: reach the receiver. done is called once, from the loop: with an error when the
- * options are wrong or the receiver is not there (unless the driver needs not wait for it). Takes
- * the place of the forwarder of an earlier run.
+ * Before a start of a container with a driver that sends records elsewhere: reach the receiver. done is
+ * called once, from the loop: with an error when the options are wrong or the receiver is not there
+ * (unless the driver needs not wait for it). Takes the place of the forwarder of an earlier run.
  */
 void forward_prepare(struct ctr *c, void (*done)(const struct err *err, void *arg), void *arg);
 /* The container runs, its monitor writes: follow. */
