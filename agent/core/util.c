@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/util.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,6 +40,17 @@ char *xstrdup(const char *s)
 char *xstrndup(const char *s, size_t size)
 {
 	return s ? check(strndup(s, size)) : NULL;
+}
+
+char *xstrndup_trimmed(const char *s, size_t size)
+{
+	while (size && isspace((unsigned char)*s)) {
+		s++;
+		size--;
+	}
+	while (size && isspace((unsigned char)s[size - 1]))
+		size--;
+	return xstrndup(s, size);
 }
 
 void *xmemdup(const void *p, size_t size)

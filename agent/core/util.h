@@ -72,6 +72,8 @@ void *xrealloc(void *p, size_t size);
 /* NULL in, NULL out. */
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t size);
+/* The same without the white space around it. */
+char *xstrndup_trimmed(const char *s, size_t size);
 void *xmemdup(const void *p, size_t size);
 char *xasprintf(const char *fmt, ...) _printf_(1, 2);
 

@@ -203,25 +203,16 @@ static bool change(const char *function, size_t n, char *text)
 	return true;
 }
 
-static char *trimmed(const char *s, size_t n)
-{
-	while (n && isspace((unsigned char)*s))
-		s++, n--;
-	while (n && isspace((unsigned char)s[n - 1]))
-		n--;
-	return xstrndup(s, n);
-}
-
 /* "upper .Name" or ".Name | upper". */
 static int expand(const struct log_source *src, const char *expr, struct buf *out, struct err *err)
 {
 	const char *bar = strchr(expr, '|'), *space = strchr(expr, ' ');
-	_cleanup_free_ char *call = bar	    ? trimmed(bar + 1, strlen(bar + 1))
+	_cleanup_free_ char *call = bar	    ? xstrndup_trimmed(bar + 1, strlen(bar + 1))
 				    : space ? xstrndup(expr, space - expr)
 					    : xstrdup("");
-	_cleanup_free_ char *value = bar ? trimmed(expr, bar - expr)
+	_cleanup_free_ char *value = bar ? xstrndup_trimmed(expr, bar - expr)
 				     : space && strcmp(call, "index")
-					     ? trimmed(space, strlen(space))
+					     ? xstrndup_trimmed(space, strlen(space))
 					     : xstrdup(expr);
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	bool known = field(src, value, &text) || label(src, value, &text);
@@ -253,7 +244,7 @@ int logger_tag(const struct log_source *src, json_t *opts, const char *fallback,
 		if (!end)
 			return err_set(err, -EINVAL, "template: log-tag: unclosed action in \"%s\"",
 				       open);
-		expr = trimmed(open + 2, end - open - 2);
+		expr = xstrndup_trimmed(open + 2, end - open - 2);
 		rc = expand(src, expr, out, err);
 		p = end + 2;
 	}

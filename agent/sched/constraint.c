@@ -8,17 +8,6 @@
 
 #include "wire/pb.h"
 
-static char *trimmed(const char *s, size_t len)
-{
-	while (len && isspace((unsigned char)*s)) {
-		s++;
-		len--;
-	}
-	while (len && isspace((unsigned char)s[len - 1]))
-		len--;
-	return xstrndup(s, len);
-}
-
 static bool key_is_valid(const char *key)
 {
 	if (!isalpha((unsigned char)*key) && *key != '_')
@@ -51,8 +40,8 @@ static int parse_one(const char *expr, struct constraint *ret, struct err *err)
 	if (!op)
 		return err_set(err, -EINVAL, "constraint expected one operator from ==, !=");
 	ret->equal = *op == '=';
-	ret->key = trimmed(expr, op - expr);
-	ret->value = trimmed(op + 2, strlen(op + 2));
+	ret->key = xstrndup_trimmed(expr, op - expr);
+	ret->value = xstrndup_trimmed(op + 2, strlen(op + 2));
 	if (!key_is_valid(ret->key))
 		return err_set(err, -EINVAL, "key '%s' is invalid", ret->key);
 	if (!value_is_valid(ret->value))
