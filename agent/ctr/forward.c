@@ -287,25 +287,10 @@ static struct forward *forward_new(struct ctr *c, struct err *err)
 
 /* --- what the container calls --- */
 
-struct answer {
-	void (*done)(const struct err *err, void *arg);
-	void *arg;
-	struct err err;
-};
-
-static void answer(void *arg)
-{
-	struct answer *a = arg;
-
-	a->done(a->err.code ? &a->err : NULL, a->arg);
-	free(a);
-}
-
 void forward_prepare(struct ctr *c, void (*done)(const struct err *err, void *arg), void *arg)
 {
 	struct err err = ERR_INIT;
 	struct forward *f;
-	struct answer *a;
 
 	forward_cancel(c);
 	f = forward_new(c, &err);
@@ -316,11 +301,9 @@ void forward_prepare(struct ctr *c, void (*done)(const struct err *err, void *ar
 		f->arg = arg;
 		return;
 	}
-	a = xcalloc(1, sizeof(*a));
-	*a = (struct answer){.done = done, .arg = arg, .err = err};
 	if (err.code)
-		err_prefix(&a->err, INIT_FAILED);
-	loop_defer(c->ctrs->opt.loop, answer, a);
+		err_prefix(&err, INIT_FAILED);
+	loop_answer(c->ctrs->opt.loop, done, &err, arg);
 }
 
 void forward_run(struct ctr *c)

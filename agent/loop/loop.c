@@ -346,6 +346,29 @@ void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
 	loop_post(loop, fn, arg);
 }
 
+struct answer {
+	void (*done)(const struct err *err, void *arg);
+	void *arg;
+	struct err err;
+};
+
+static void answer(void *arg)
+{
+	struct answer *a = arg;
+
+	a->done(a->err.code ? &a->err : NULL, a->arg);
+	free(a);
+}
+
+void loop_answer(struct loop *loop, void (*done)(const struct err *err, void *arg),
+		 const struct err *err, void *arg)
+{
+	struct answer *a = xcalloc(1, sizeof(*a));
+
+	*a = (struct answer){.done = done, .arg = arg, .err = *err};
+	loop_defer(loop, answer, a);
+}
+
 static void on_exit_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *child = arg, copy = *child;

@@ -53,6 +53,9 @@ void timer_done(struct timer *t);
 
 /* Call fn(arg) once, from the loop, after the current callback has returned. */
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
+/* The same for an answer: done(err, arg), NULL for an error without a code. err is copied. */
+void loop_answer(struct loop *loop, void (*done)(const struct err *err, void *arg),
+		 const struct err *err, void *arg);
 
 /*
  * Run work(arg) on a worker thread, then done(arg) on the loop. Jobs start in order of queueing.

@@ -164,33 +164,15 @@ json_t *swarm_raft_status(struct swarm *s)
 	return s->manager ? manager_raft_status(s->manager) : NULL;
 }
 
-struct later {
-	swarm_done done;
-	void *arg;
-	struct err err;
-};
-
-static void answer_now(void *arg)
-{
-	struct later *l = arg;
-
-	l->done(l->err.code ? &l->err : NULL, l->arg);
-	free(l);
-}
-
 void swarm_answer_later(struct swarm *s, swarm_done done, void *arg, int code, const char *fmt, ...)
 {
-	struct later *l;
+	struct err err = {.code = code};
 	va_list ap;
 
 	if (!done)
 		return;
-	l = xcalloc(1, sizeof(*l));
-	l->done = done;
-	l->arg = arg;
-	l->err.code = code;
 	va_start(ap, fmt);
-	vsnprintf(l->err.msg, sizeof(l->err.msg), fmt, ap);
+	vsnprintf(err.msg, sizeof(err.msg), fmt, ap);
 	va_end(ap);
-	loop_defer(s->opt.loop, answer_now, l);
+	loop_answer(s->opt.loop, done, &err, arg);
 }
