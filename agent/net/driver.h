@@ -62,5 +62,15 @@ struct net_driver {
 	enum net_way (*way)(const struct network *n);
 };
 
+/* A word of a driver's option, and what it stands for. */
+struct net_word {
+	const char *word; /* NULL ends a list */
+	uint32_t value;
+};
+
+/* The word s of the option ("mode", "flag") of a driver, "": the list's first. -ENXIO. Pure. */
+int net_driver_word(const struct net_word *words, const char *driver, const char *option,
+		    const char *s, uint32_t *ret, struct err *err);
+
 /* NULL when there is none of this name. */
 const struct net_driver *net_driver_find(const char *name);

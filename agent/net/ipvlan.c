@@ -8,34 +8,22 @@
 
 int ipvlan_mode(const char *s, uint32_t *ret, struct err *err)
 {
-	if (!*s || streq(s, "l2"))
-		*ret = IPVLAN_MODE_L2;
-	else if (streq(s, "l3"))
-		*ret = IPVLAN_MODE_L3;
-	else if (streq(s, "l3s"))
-		*ret = IPVLAN_MODE_L3S;
-	else
-		return err_set(err, -ENXIO,
-			       "requested ipvlan mode '%s' is not valid, 'l2' mode is the ipvlan "
-			       "driver default: give one of l2, l3 and l3s",
-			       s);
-	return 0;
+	static const struct net_word modes[] = {
+		{"l2", IPVLAN_MODE_L2}, {"l3", IPVLAN_MODE_L3}, {"l3s", IPVLAN_MODE_L3S}, {0}};
+
+	return net_driver_word(modes, "ipvlan", "mode", s, ret, err);
 }
 
 int ipvlan_flag(const char *s, uint16_t *ret, struct err *err)
 {
-	if (!*s || streq(s, "bridge"))
-		*ret = 0;
-	else if (streq(s, "private"))
-		*ret = IPVLAN_F_PRIVATE;
-	else if (streq(s, "vepa"))
-		*ret = IPVLAN_F_VEPA;
-	else
-		return err_set(err, -ENXIO,
-			       "requested ipvlan flag '%s' is not valid, 'bridge' is the ipvlan "
-			       "driver default: give one of bridge, private and vepa",
-			       s);
-	return 0;
+	static const struct net_word flags[] = {
+		{"bridge", 0}, {"private", IPVLAN_F_PRIVATE}, {"vepa", IPVLAN_F_VEPA}, {0}};
+	uint32_t flag;
+	int rc = net_driver_word(flags, "ipvlan", "flag", s, &flag, err);
+
+	if (!rc)
+		*ret = flag;
+	return rc;
 }
 
 static int parse(struct network *n, struct err *err)

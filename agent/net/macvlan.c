@@ -8,21 +8,13 @@
 
 int macvlan_mode(const char *s, uint32_t *ret, struct err *err)
 {
-	if (!*s || streq(s, "bridge"))
-		*ret = MACVLAN_MODE_BRIDGE;
-	else if (streq(s, "private"))
-		*ret = MACVLAN_MODE_PRIVATE;
-	else if (streq(s, "vepa"))
-		*ret = MACVLAN_MODE_VEPA;
-	else if (streq(s, "passthru"))
-		*ret = MACVLAN_MODE_PASSTHRU;
-	else
-		return err_set(err, -ENXIO,
-			       "requested macvlan mode '%s' is not valid, 'bridge' mode is the "
-			       "macvlan driver default: give one of bridge, private, vepa and "
-			       "passthru",
-			       s);
-	return 0;
+	static const struct net_word modes[] = {{"bridge", MACVLAN_MODE_BRIDGE},
+						{"private", MACVLAN_MODE_PRIVATE},
+						{"vepa", MACVLAN_MODE_VEPA},
+						{"passthru", MACVLAN_MODE_PASSTHRU},
+						{0}};
+
+	return net_driver_word(modes, "macvlan", "mode", s, ret, err);
 }
 
 static int parse(struct network *n, struct err *err)
