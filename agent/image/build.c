@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "core/fields.h"
 #include "disk/file.h"
 #include "image/build_output.h"
 #include "loop/loop.h"
@@ -208,11 +209,6 @@ static int run_build_program(struct image_job *job, struct args *a, struct buf *
 	return rc;
 }
 
-static json_int_t number(json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 /* HostConfig's limits as buildah's flags. */
 static void limit_args(struct args *a, json_t *limits)
 {
@@ -224,12 +220,12 @@ static void limit_args(struct args *a, json_t *limits)
 		       {"CpuQuota", "--cpu-quota", ""},
 		       {"ShmSize", "--shm-size", ""}},
 	  texts[] = {{"CpusetCpus", "--cpuset-cpus", ""}, {"CpusetMems", "--cpuset-mems", ""}};
-	json_int_t memory = number(limits, "Memory"), swap = number(limits, "MemorySwap");
+	json_int_t memory = ji(limits, "Memory"), swap = ji(limits, "MemorySwap");
 	json_t *v;
 	size_t k;
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		json_int_t v = number(limits, numbers[i].key);
+		json_int_t v = ji(limits, numbers[i].key);
 
 		if (!v)
 			continue;
@@ -253,8 +249,7 @@ static void limit_args(struct args *a, json_t *limits)
 		const char *name = str(v, "Name");
 
 		arg(a, "--ulimit");
-		argf(a, xasprintf("%s=%lld:%lld", name ? name : "", number(v, "Soft"),
-				  number(v, "Hard")));
+		argf(a, xasprintf("%s=%lld:%lld", name ? name : "", ji(v, "Soft"), ji(v, "Hard")));
 	}
 }
 

@@ -4,11 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-static const char *str(json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
 void build_stream(struct image_job *job, const char *text)
 {
 	json_t *line = json_pack("{s:s}", "stream", text);
@@ -130,7 +125,8 @@ static const char *last_line(struct buf *b)
 /* Why a step failed, in the classic builder's words. */
 static int step_error(struct image_job *job, const char *step, size_t len, const char *why)
 {
-	const char *runtime = str(job->build, "why"), *at, *status = strstr(why, "exit status ");
+	const char *runtime = json_string_value(json_object_get(job->build, "why")), *at,
+		   *status = strstr(why, "exit status ");
 	int code;
 
 	if (starts_with(step, "RUN ") && runtime)
@@ -196,7 +192,7 @@ int build_error(struct image_job *job, struct buf *errors)
 	if (!step)
 		return err_set(&job->err, -EIO, "%s", why);
 	step += strlen("building at STEP \"");
-	end = step_end(step, str(job->build, "step"));
+	end = step_end(step, json_string_value(json_object_get(job->build, "step")));
 	return step_error(job, step, end - step,
 			  starts_with(end, quote) ? end + strlen(quote) : end);
 }

@@ -3,14 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/fields.h"
 #include "net/net_impl.h"
-
-static const char *str(json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
 
 static int bad(struct err *err, const char *what, const char *value, const char *why)
 {
@@ -64,7 +58,7 @@ static int choose_subnet(struct network *n, struct ip6_range *ret, struct err *e
 
 static int choose_range(struct network *n, json_t *config, struct ip6_range *ret, struct err *err)
 {
-	const char *subnet = str(config, "Subnet");
+	const char *subnet = js(config, "Subnet");
 	char text[INET6_ADDRSTRLEN + 4], why[128];
 	struct in6_addr ip;
 
@@ -85,7 +79,7 @@ static int choose_range(struct network *n, json_t *config, struct ip6_range *ret
 
 int network6_parse(struct network *n, json_t *config, struct err *err)
 {
-	const char *range = str(config, "IPRange"), *gateway = str(config, "Gateway");
+	const char *range = js(config, "IPRange"), *gateway = js(config, "Gateway");
 	struct in6_addr ip;
 	struct ip6_range r;
 	int rc = choose_range(n, config, &r, err);

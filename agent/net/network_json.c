@@ -4,15 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/fields.h"
 #include "loop/loop.h"
 #include "net/net_impl.h"
-
-static const char *str(json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
 
 int network_strings(json_t *body, const char *key, json_t **ret, struct err *err)
 {
@@ -55,7 +49,7 @@ int network_bool_option(json_t *options, const char *key, bool *ret, struct err 
 
 const char *network_option(const struct network *n, const char *key)
 {
-	return str(n->options, key);
+	return js(n->options, key);
 }
 
 struct avoid {
@@ -110,8 +104,8 @@ static int take_aux(struct network *n, json_t *config, struct err *err)
 
 static int parse_subnet(struct network *n, json_t *config, struct err *err)
 {
-	const char *subnet = str(config, "Subnet"), *range = str(config, "IPRange"),
-		   *gateway = str(config, "Gateway");
+	const char *subnet = js(config, "Subnet"), *range = js(config, "IPRange"),
+		   *gateway = js(config, "Gateway");
 	struct ip_range r;
 	uint32_t ip = 0;
 	int rc;
@@ -168,16 +162,16 @@ static int parse_subnet(struct network *n, json_t *config, struct err *err)
 
 static bool is_six(json_t *config)
 {
-	const char *subnet = str(config, "Subnet");
+	const char *subnet = js(config, "Subnet");
 
-	return strchr(*subnet ? subnet : str(config, "Gateway"), ':');
+	return strchr(*subnet ? subnet : js(config, "Gateway"), ':');
 }
 
 static int parse_ipam(struct network *n, json_t *body, struct err *err)
 {
 	json_t *ipam = json_object_get(body, "IPAM"), *configs = json_object_get(ipam, "Config");
 	json_t *four = NULL, *six = NULL, *v;
-	const char *driver = str(ipam, "Driver");
+	const char *driver = js(ipam, "Driver");
 	size_t i;
 	int rc;
 
@@ -220,7 +214,7 @@ int network_parse(struct network *n, json_t *body, struct err *err)
 		return network_config_parse(n, body, err);
 	if (!str_empty(network_config_from(body)))
 		n->config_from = xstrdup(network_config_from(body));
-	n->of_swarm = streq(str(body, "Scope"), "swarm");
+	n->of_swarm = streq(js(body, "Scope"), "swarm");
 	n->internal = json_is_true(json_object_get(body, "Internal"));
 	n->attachable = json_is_true(json_object_get(body, "Attachable"));
 	if (json_is_string(json_object_get(body, "EnableIPv4")) ||

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "core/fields.h"
 #include "core/log.h"
 #include "net/sandbox_impl.h"
 
@@ -136,13 +137,6 @@ json_t *sandbox_save(const struct sandbox *sb)
 			 sb->exposed);
 }
 
-static const char *str(json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
 static json_t *or_null(json_t *v)
 {
 	return json_is_null(v) ? NULL : v;
@@ -177,9 +171,9 @@ static int find_inside(const struct endpoint *e, int netns, struct err *err)
 
 static int restore_endpoint(struct sandbox *sb, json_t *o, int netns, struct err *err)
 {
-	struct network *n = nets_find(sb->nets, str(o, "network"), err);
+	struct network *n = nets_find(sb->nets, js(o, "network"), err);
 	struct endpoint_options opt = {
-		.mac = str(o, "mac"),
+		.mac = js(o, "mac"),
 		.aliases = or_null(json_object_get(o, "aliases")),
 		.swarm = or_null(json_object_get(o, "swarm")),
 	};
@@ -195,29 +189,29 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, int netns, struct err
 	e->network = n;
 	list_add_tail(&e->in_network, &n->endpoints);
 	list_add_tail(&e->in_sandbox, &sb->endpoints);
-	snprintf(e->id, sizeof(e->id), "%s", str(o, "id"));
-	snprintf(e->host_if, sizeof(e->host_if), "%s", str(o, "host_if"));
-	snprintf(e->if_name, sizeof(e->if_name), "%s", str(o, "if_name"));
+	snprintf(e->id, sizeof(e->id), "%s", js(o, "id"));
+	snprintf(e->host_if, sizeof(e->host_if), "%s", js(o, "host_if"));
+	snprintf(e->if_name, sizeof(e->if_name), "%s", js(o, "if_name"));
 	e->hidden = json_is_true(json_object_get(o, "hidden"));
 	e->aliases = json_incref(opt.aliases);
 	e->links = json_incref(or_null(json_object_get(o, "links")));
 	e->swarm = json_incref(opt.swarm);
-	if (*str(o, "ip_wanted"))
-		e->ip_wanted = xstrdup(str(o, "ip_wanted"));
-	if (*str(o, "ip6_wanted"))
-		e->ip6_wanted = xstrdup(str(o, "ip6_wanted"));
+	if (*js(o, "ip_wanted"))
+		e->ip_wanted = xstrdup(js(o, "ip_wanted"));
+	if (*js(o, "ip6_wanted"))
+		e->ip6_wanted = xstrdup(js(o, "ip6_wanted"));
 	if (!n->subnet) {
 		e->up = true;
 		return 0;
 	}
-	if (ip_parse(str(o, "ip"), &ip) ||
+	if (ip_parse(js(o, "ip"), &ip) ||
 	    (!n->driver->no_mac &&
 	     sscanf(opt.mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &e->mac[0], &e->mac[1],
 		    &e->mac[2], &e->mac[3], &e->mac[4], &e->mac[5]) != 6))
 		return err_set(err, -EBADMSG, "what was stored of the endpoint is damaged");
 	rc = ipam_take(n->subnet, ip, NULL, &e->ip, err);
-	if (!rc && *str(o, "ip6"))
-		rc = restore_ip6(e, str(o, "ip6"), err);
+	if (!rc && *js(o, "ip6"))
+		rc = restore_ip6(e, js(o, "ip6"), err);
 	if (rc)
 		return rc;
 	if (n->driver->direct)
@@ -232,7 +226,7 @@ static int restore_endpoint(struct sandbox *sb, json_t *o, int netns, struct err
 int sandbox_restore(struct nets *nets, const struct sandbox_options *opt, json_t *saved,
 		    struct sandbox **ret, struct err *err)
 {
-	struct sandbox *sb = sandbox_alloc(nets, opt);
+	struct sandbox *sb = sandbox_new(nets, opt);
 	_cleanup_close_ int fd = -1;
 	struct endpoint *e;
 	json_t *v;
