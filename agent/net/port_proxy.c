@@ -2,7 +2,6 @@
 #include "net/port_proxy.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -11,10 +10,10 @@
 #include "core/list.h"
 #include "core/map.h"
 #include "loop/loop.h"
+#include "rpc/relay.h"
 
 enum {
 	CONNS_MAX = 1024, /* of a port, at a time */
-	HELD_MAX = 256 << 10, /* bytes on their way, after which a sender has to wait */
 	UDP_IDLE_S = 90,
 	AGAIN_MS = 100,
 	UDP_SIZE = 65536,
@@ -33,18 +32,10 @@ struct port_proxy {
 	size_t n;
 };
 
-/* One direction of a connection ends before the other. */
-struct side {
-	struct conn *conn;
-	struct bufferevent *bev;
-	struct side *other;
-	bool ended; /* no more comes from it */
-};
-
 struct conn {
 	struct list_head node;
 	struct port_proxy *proxy;
-	struct side client, server;
+	struct relay *relay;
 };
 
 /* A UDP client. */
@@ -57,71 +48,32 @@ struct flow {
 	struct event *ev;
 };
 
-static void conn_free(struct conn *c)
+static void on_over(void *arg)
 {
+	struct conn *c = arg;
+
 	list_del(&c->node);
 	c->proxy->n--;
-	bufferevent_free(c->client.bev);
-	bufferevent_free(c->server.bev);
 	free(c);
 }
 
-/* Hand on the end of what a side has sent, once all of it is through. */
-static void pass_end(struct side *from)
+/* A client has come: connect to the container. */
+static void hand_on(struct port_proxy *p, int fd)
 {
-	struct side *to = from->other;
+	struct bufferevent *client = bufferevent_socket_new(p->base, fd, BEV_OPT_CLOSE_ON_FREE),
+			   *server = bufferevent_socket_new(p->base, -1, BEV_OPT_CLOSE_ON_FREE);
+	struct conn *c;
 
-	if (!from->ended || evbuffer_get_length(bufferevent_get_output(to->bev)))
-		return;
-	if (to->ended && !evbuffer_get_length(bufferevent_get_output(from->bev)))
-		conn_free(from->conn);
-	else
-		shutdown(bufferevent_getfd(to->bev), SHUT_WR);
-}
-
-static void on_data(struct bufferevent *bev, void *arg)
-{
-	struct side *from = arg;
-	struct evbuffer *out = bufferevent_get_output(from->other->bev);
-
-	evbuffer_add_buffer(out, bufferevent_get_input(bev));
-	if (evbuffer_get_length(out) > HELD_MAX)
-		bufferevent_disable(bev, EV_READ);
-}
-
-/* All that was held for this side is through. */
-static void on_drained(struct bufferevent *bev, void *arg)
-{
-	struct side *to = arg;
-
-	(void)bev;
-	if (!to->other->ended)
-		bufferevent_enable(to->other->bev, EV_READ);
-	pass_end(to->other);
-}
-
-static void on_end(struct bufferevent *bev, short what, void *arg)
-{
-	struct side *from = arg;
-
-	if (what & BEV_EVENT_CONNECTED) {
-		pass_end(from->other); /* the client may have ended meanwhile */
+	if (bufferevent_socket_connect(server, (void *)&p->to, p->to_size)) {
+		bufferevent_free(client);
+		bufferevent_free(server);
 		return;
 	}
-	if (!(what & BEV_EVENT_EOF)) {
-		conn_free(from->conn);
-		return;
-	}
-	on_data(bev, from);
-	bufferevent_disable(bev, EV_READ);
-	from->ended = true;
-	pass_end(from);
-}
-
-static void side_init(struct side *s, struct conn *c, struct side *other, struct bufferevent *bev)
-{
-	*s = (struct side){.conn = c, .bev = bev, .other = other};
-	bufferevent_setcb(bev, on_data, on_drained, on_end, s);
+	c = xcalloc(1, sizeof(*c));
+	c->proxy = p;
+	p->n++;
+	list_add_tail(&c->node, &p->conns);
+	c->relay = relay_start(client, server, on_over, c);
 }
 
 static void on_accept(evutil_socket_t lfd, short what, void *arg)
@@ -131,7 +83,6 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < BATCH; i++) {
 		int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		struct conn *c;
 
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 			event_del(p->ev); /* which would fire at once again */
@@ -139,24 +90,10 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 		}
 		if (fd < 0)
 			return;
-		if (p->n >= CONNS_MAX) {
+		if (p->n < CONNS_MAX)
+			hand_on(p, fd);
+		else
 			close(fd);
-			continue;
-		}
-		c = xcalloc(1, sizeof(*c));
-		c->proxy = p;
-		p->n++;
-		list_add_tail(&c->node, &p->conns);
-		side_init(&c->client, c, &c->server,
-			  bufferevent_socket_new(p->base, fd, BEV_OPT_CLOSE_ON_FREE));
-		side_init(&c->server, c, &c->client,
-			  bufferevent_socket_new(p->base, -1, BEV_OPT_CLOSE_ON_FREE));
-		if (bufferevent_socket_connect(c->server.bev, (void *)&p->to, p->to_size)) {
-			conn_free(c);
-			continue;
-		}
-		bufferevent_enable(c->client.bev, EV_READ | EV_WRITE);
-		bufferevent_enable(c->server.bev, EV_READ | EV_WRITE);
 	}
 }
 
@@ -320,8 +257,12 @@ void port_proxy_free(struct port_proxy *p)
 		return;
 	event_free(p->ev);
 	timer_done(&p->again);
-	while (!list_empty(&p->conns))
-		conn_free(list_first(&p->conns, struct conn, node));
+	while (!list_empty(&p->conns)) {
+		struct conn *c = list_first(&p->conns, struct conn, node);
+
+		relay_stop(c->relay);
+		on_over(c);
+	}
 	map_for_each (&p->flows, key, f)
 		flow_free(f);
 	map_done(&p->flows);

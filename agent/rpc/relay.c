@@ -20,13 +20,21 @@ struct relay {
 	void *arg;
 };
 
-static void relay_free(struct relay *r)
+void relay_stop(struct relay *r)
 {
 	bufferevent_free(r->side[0].bev);
 	bufferevent_free(r->side[1].bev);
-	if (r->done)
-		r->done(r->arg);
 	free(r);
+}
+
+static void relay_free(struct relay *r)
+{
+	void (*done)(void *arg) = r->done;
+	void *arg = r->arg;
+
+	relay_stop(r);
+	if (done)
+		done(arg);
 }
 
 /* Both have ended and all has been written. */
@@ -63,8 +71,11 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct side *s = arg;
 
-	if (what & BEV_EVENT_CONNECTED)
+	if (what & BEV_EVENT_CONNECTED) {
+		if (s->other->ended) /* meanwhile */
+			http_hijack_shutdown(s->bev);
 		return;
+	}
 	if (!(what & BEV_EVENT_EOF) || s->ended) {
 		relay_free(s->relay);
 		return;
@@ -78,7 +89,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		http_hijack_shutdown(s->other->bev);
 }
 
-void relay_start(struct bufferevent *a, struct bufferevent *b, void (*done)(void *arg), void *arg)
+struct relay *relay_start(struct bufferevent *a, struct bufferevent *b, void (*done)(void *arg),
+			  void *arg)
 {
 	struct relay *r = xcalloc(1, sizeof(*r));
 
@@ -95,4 +107,5 @@ void relay_start(struct bufferevent *a, struct bufferevent *b, void (*done)(void
 		if (evbuffer_get_length(bufferevent_get_input(r->side[i].bev)))
 			bufferevent_trigger(r->side[i].bev, EV_READ,
 					    BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+	return r;
 }
