@@ -35,12 +35,7 @@ static void free_op(struct op *op)
 	free(op);
 }
 
-bool network_has_names(const struct network *n)
-{
-	return n->subnet && !(n->predefined && n->driver == &net_driver_bridge);
-}
-
-struct sandbox *sandbox_alloc(struct nets *nets, const struct sandbox_options *opt)
+struct sandbox *sandbox_new(struct nets *nets, const struct sandbox_options *opt)
 {
 	struct sandbox *sb = xcalloc(1, sizeof(*sb));
 
@@ -62,11 +57,6 @@ struct sandbox *sandbox_alloc(struct nets *nets, const struct sandbox_options *o
 	list_init(&sb->ops);
 	list_add_tail(&sb->node, &nets->sandboxes);
 	return sb;
-}
-
-struct sandbox *sandbox_new(struct nets *nets, const struct sandbox_options *opt)
-{
-	return sandbox_alloc(nets, opt);
 }
 
 void sandbox_free(struct sandbox *sb)
@@ -106,267 +96,12 @@ const char *sandbox_netns(const struct sandbox *sb)
 	return sb->join ? sb->join : sb->path;
 }
 
-static void choose_if_name(struct sandbox *sb, struct endpoint *e)
-{
-	struct endpoint *other;
-
-	for (unsigned int i = 0;; i++) {
-		bool used = false;
-
-		snprintf(e->if_name, sizeof(e->if_name), "eth%u", i);
-		list_for_each (other, &sb->endpoints, in_sandbox)
-			used |= streq(other->if_name, e->if_name);
-		if (!used)
-			return;
-	}
-}
-
-static int choose_ip6(struct endpoint *e, const char *wanted, struct err *err)
-{
-	struct network *n = e->network;
-	struct in6_addr ip;
-
-	if (!str_empty(wanted)) {
-		if (ip6_parse(wanted, &ip) || strchr(wanted, '/'))
-			return err_set(err, -EINVAL, "invalid IPv6 address: %s", wanted);
-		if (!network_has_names(n))
-			return err_set(err, -EINVAL,
-				       "user specified IP address is supported on user defined "
-				       "networks only");
-		if (!n->subnet6)
-			return err_set(err, -EINVAL,
-				       "invalid endpoint settings:\nno configured subnet or "
-				       "ip-range contain the IP address %s",
-				       wanted);
-		e->ip6_wanted = xstrdup(wanted);
-	}
-	if (!n->subnet6)
-		return 0;
-	return subnet6_take(n->subnet6, e->ip6_wanted ? &ip : NULL,
-			    n->range6.prefix ? &n->range6 : NULL, &e->ip6, err);
-}
-
-static int choose_addresses(struct endpoint *e, const struct endpoint_options *opt, struct err *err)
-{
-	struct network *n = e->network;
-	unsigned int m[6];
-	struct in_addr a;
-	uint32_t ip = 0;
-	int rc;
-
-	if (!str_empty(opt->ip4)) {
-		if (ip_parse(opt->ip4, &ip))
-			return err_set(err, -EINVAL, "invalid IPv4 address: %s", opt->ip4);
-		if (!network_has_names(n))
-			return err_set(err, -EINVAL,
-				       "user specified IP address is supported on user defined "
-				       "networks only");
-		e->ip_wanted = xstrdup(opt->ip4);
-	} else if (n->swarm) {
-		return err_set(err, -EINVAL,
-			       "an endpoint of the network %s of the swarm needs the address that "
-			       "the managers chose",
-			       n->name);
-	}
-	rc = ipam_take(n->subnet, ip, n->range.prefix ? &n->range : NULL, &e->ip, err);
-	if (!rc)
-		rc = choose_ip6(e, opt->ip6, err);
-	if (rc)
-		return rc;
-	if (n->driver->no_mac) {
-		if (!str_empty(opt->mac))
-			return err_set(err, -EINVAL,
-				       "%s interfaces do not support custom mac address assignment",
-				       n->driver->name);
-		return 0;
-	}
-	a.s_addr = htonl(e->ip);
-	memcpy(e->mac, (uint8_t[]){0x02, 0x42}, 2);
-	memcpy(e->mac + 2, &a, 4);
-	if (str_empty(opt->mac))
-		return 0;
-	if (sscanf(opt->mac, "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) !=
-		    6 ||
-	    (m[0] & 1))
-		return err_set(err, -EINVAL, "invalid MAC address: %s", opt->mac);
-	for (int i = 0; i < 6; i++)
-		e->mac[i] = m[i];
-	return 0;
-}
-
-int endpoint_new(struct sandbox *sb, struct network *n, const struct endpoint_options *opt,
-		 struct endpoint **ret, struct err *err)
-{
-	struct endpoint *e;
-	int rc = 0;
-
-	if (n->config)
-		return err_set(err, -EACCES,
-			       "cannot create endpoint on configuration-only network %s: connect "
-			       "to one that was made from it (--config-from %s)",
-			       n->name, n->name);
-	list_for_each (e, &sb->endpoints, in_sandbox)
-		if (e->network == n)
-			return err_set(err, -EACCES,
-				       "endpoint with name %s already exists in network %s",
-				       sb->name, n->name);
-	e = xcalloc(1, sizeof(*e));
-	e->sandbox = sb;
-	e->network = n;
-	id_new_hex(sb->nets->opt.rng, e->id);
-	snprintf(e->host_if, sizeof(e->host_if), "veth%.7s", e->id);
-	if (n->subnet)
-		choose_if_name(sb, e);
-	list_add_tail(&e->in_network, &n->endpoints);
-	list_add_tail(&e->in_sandbox, &sb->endpoints);
-	e->aliases = json_incref(opt->aliases);
-	e->links = json_incref(opt->links);
-	e->swarm = json_incref(opt->swarm);
-	if (n->subnet)
-		rc = choose_addresses(e, opt, err);
-	if (rc) {
-		endpoint_free(e);
-		return rc;
-	}
-	*ret = e;
-	return 0;
-}
-
-void endpoint_free(struct endpoint *e)
-{
-	if (e->network->subnet && e->ip)
-		ipam_give(e->network->subnet, e->ip);
-	if (!inaddr_is_zero(&e->ip6))
-		subnet6_give(e->network->subnet6, &e->ip6);
-	if (e->up) {
-		/* the agent ends and the container does not: in memory only */
-		endpoint_names(e, false);
-	}
-	list_del(&e->in_network);
-	list_del(&e->in_sandbox);
-	json_decref(e->aliases);
-	json_decref(e->links);
-	json_decref(e->swarm);
-	free(e->ip_wanted);
-	free(e->ip6_wanted);
-	free(e);
-}
-
 int sandbox_join(struct sandbox *sb, struct network *n, const struct endpoint_options *opt,
 		 struct err *err)
 {
 	struct endpoint *e;
 
 	return endpoint_new(sb, n, opt, &e, err);
-}
-
-static bool gives_gateway(const struct endpoint *e)
-{
-	const struct network *n = e->network;
-
-	return n->driver->way && n->driver->way(n) != NET_WAY_NONE;
-}
-
-static bool gives_gateway6(const struct endpoint *e)
-{
-	return gives_gateway(e) && e->network->subnet6;
-}
-
-/* dockerd: by the names of the networks; docker_gwbridge is the last resort. */
-static struct endpoint *gateway_without(const struct sandbox *sb,
-					bool (*gives)(const struct endpoint *e),
-					const struct endpoint *a, const struct endpoint *b)
-{
-	struct endpoint *e, *best = NULL;
-
-	list_for_each (e, &sb->endpoints, in_sandbox)
-		if (e != a && e != b && gives(e) &&
-		    (!best || (best->hidden && !e->hidden) ||
-		     (best->hidden == e->hidden &&
-		      strcmp(e->network->name, best->network->name) < 0)))
-			best = e;
-	return best;
-}
-
-struct endpoint *sandbox_gateway(const struct sandbox *sb)
-{
-	return gateway_without(sb, gives_gateway, NULL, NULL);
-}
-
-struct endpoint *sandbox_gateway6(const struct sandbox *sb)
-{
-	return gateway_without(sb, gives_gateway6, NULL, NULL);
-}
-
-/* The default route of a container in networks of the swarm alone is by docker_gwbridge. */
-static bool needs_gwbridge(const struct sandbox *sb, const struct endpoint *without)
-{
-	struct endpoint *e;
-	bool need = false;
-
-	list_for_each (e, &sb->endpoints, in_sandbox) {
-		if (e == without || e->hidden)
-			continue;
-		if (gives_gateway(e))
-			return false;
-		need |= e->network->swarm && !e->network->internal;
-	}
-	return need;
-}
-
-static struct endpoint *gwbridge_endpoint(const struct sandbox *sb)
-{
-	struct endpoint *e;
-
-	list_for_each (e, &sb->endpoints, in_sandbox)
-		if (e->hidden)
-			return e;
-	return NULL;
-}
-
-static int gwbridge_join(struct sandbox *sb, struct endpoint **ret, struct err *err)
-{
-	struct endpoint_options opt = {0};
-	struct network *n;
-	int rc = nets_gwbridge(sb->nets, &n, err);
-
-	if (!rc)
-		rc = endpoint_new(sb, n, &opt, ret, err);
-	if (!rc)
-		(*ret)->hidden = true;
-	return rc;
-}
-
-static void address_names(const struct endpoint *e, const struct in6_addr *ip, bool add)
-{
-	void (*fn)(struct names * n, const char *name, const struct in6_addr *ip, bool reverse) =
-		add ? names_add : names_del;
-	struct names *names = &e->network->names;
-	const struct sandbox *sb = e->sandbox;
-	char short_id[13];
-	json_t *v;
-	size_t i;
-
-	snprintf(short_id, sizeof(short_id), "%.12s", sb->id);
-	fn(names, short_id, ip, false);
-	if (e->network->swarm)
-		return; /* the others come with its record */
-	fn(names, sb->name, ip, true);
-	if (strncmp(sb->hostname, sb->id, 12))
-		fn(names, sb->hostname, ip, false);
-	json_array_foreach (e->aliases, i, v)
-		fn(names, json_string_value(v), ip, false);
-}
-
-void endpoint_names(struct endpoint *e, bool add)
-{
-	struct in6_addr ip = inaddr_of_u32(e->ip);
-
-	if (!network_has_names(e->network) || e->hidden || e->network->ingress || !e->ip)
-		return;
-	address_names(e, &ip, add);
-	if (!inaddr_is_zero(&e->ip6))
-		address_names(e, &e->ip6, add);
 }
 
 bool sandbox_has_dns(const struct sandbox *sb)
@@ -386,42 +121,6 @@ void sandbox_dns_start(struct sandbox *sb, struct dns_sockets *sockets)
 		dns_sockets_close(sockets);
 	else
 		sb->dns_server = dns_server_new(sb, sockets);
-}
-
-uint32_t sandbox_gwbridge_ip(const struct sandbox *sb)
-{
-	struct endpoint *gw = gwbridge_endpoint(sb);
-
-	return gw ? gw->ip : 0;
-}
-
-int endpoint_announce(struct endpoint *e, struct err *err)
-{
-	int rc;
-
-	e->up = true;
-	if (e->network->swarm) {
-		rc = swarm_endpoint_up(e, sandbox_gwbridge_ip(e->sandbox), err);
-		if (rc) {
-			e->up = false;
-			return rc;
-		}
-	}
-	endpoint_names(e, true);
-	if (e->network->swarm &&
-	    (e->sandbox->enabled || !json_string_length(json_object_get(e->swarm, "service_id"))))
-		swarm_endpoint_service(e, true);
-	return 0;
-}
-
-void endpoint_withdraw(struct endpoint *e)
-{
-	if (!e->up)
-		return;
-	endpoint_names(e, false);
-	if (e->network->swarm)
-		swarm_endpoint_down(e);
-	e->up = false;
 }
 
 static int job_link(struct netns_job *job, struct endpoint *e, struct err *err)
@@ -537,8 +236,8 @@ static void job_gateway(struct op *op)
 {
 	bool leaves = op->kind == OP_DISCONNECT;
 	struct endpoint *a = leaves ? op->e : NULL, *b = leaves ? op->gw : NULL,
-			*gw = gateway_without(op->sb, gives_gateway, a, b),
-			*gw6 = gateway_without(op->sb, gives_gateway6, a, b);
+			*gw = sandbox_gateway_without(op->sb, false, a, b),
+			*gw6 = sandbox_gateway_without(op->sb, true, a, b);
 
 	op->job->set_default = true;
 	if (gw && gw->network->driver->way(gw->network) == NET_WAY_DEVICE)
@@ -556,8 +255,8 @@ static int prepare_up(struct op *op)
 
 	if (sb->join)
 		return 0;
-	if (sb->path && needs_gwbridge(sb, NULL))
-		rc = gwbridge_join(sb, &op->gw, &op->err);
+	if (sb->path && sandbox_needs_gwbridge(sb, NULL))
+		rc = sandbox_gwbridge_join(sb, &op->gw, &op->err);
 	if (rc)
 		return rc;
 	op->job->create = sb->path;
@@ -577,15 +276,15 @@ static int prepare_up(struct op *op)
 static int prepare_connect(struct op *op)
 {
 	struct sandbox *sb = op->sb;
-	struct endpoint *gw = gwbridge_endpoint(sb);
+	struct endpoint *gw = sandbox_gwbridge(sb);
 	int rc = 0;
 
 	if (!sb->path)
 		return err_set(&op->err, -EINVAL,
 			       "container sharing network namespace with another container or host "
 			       "cannot be connected to any other network");
-	if (!gw && needs_gwbridge(sb, NULL))
-		rc = gwbridge_join(sb, &op->gw, &op->err);
+	if (!gw && sandbox_needs_gwbridge(sb, NULL))
+		rc = sandbox_gwbridge_join(sb, &op->gw, &op->err);
 	if (rc)
 		return rc;
 	if (op->e->ip)
@@ -607,8 +306,8 @@ static int prepare_disconnect(struct op *op)
 {
 	struct sandbox *sb = op->sb;
 
-	op->gw = gwbridge_endpoint(sb);
-	if (op->gw && needs_gwbridge(sb, op->e))
+	op->gw = sandbox_gwbridge(sb);
+	if (op->gw && sandbox_needs_gwbridge(sb, op->e))
 		op->gw = NULL;
 	endpoint_gone(op, op->e, true);
 	if (op->gw)
@@ -622,29 +321,6 @@ static int prepare_disconnect(struct op *op)
 	sandbox_files(sb, op->job, true);
 	list_add_tail(&op->e->in_sandbox, &sb->endpoints);
 	return 0;
-}
-
-struct refusal {
-	struct err err;
-	void (*done)(const struct err *err, void *arg);
-	void *arg;
-};
-
-static void refuse(void *arg)
-{
-	struct refusal *r = arg;
-
-	r->done(&r->err, r->arg);
-	free(r);
-}
-
-static void refuse_later(struct sandbox *sb, const struct err *err,
-			 void (*done)(const struct err *err, void *arg), void *arg)
-{
-	struct refusal *r = xcalloc(1, sizeof(*r));
-
-	*r = (struct refusal){*err, done, arg};
-	loop_defer(sb->nets->opt.loop, refuse, r);
 }
 
 /* Tell the caller and begin the next. */
@@ -706,7 +382,7 @@ static void refuse_rest(struct op *op)
 			continue;
 		err_set(&err, -EACCES, "container %s is not running", op->sb->id);
 		if (other->done)
-			refuse_later(op->sb, &err, other->done, other->arg);
+			loop_answer(op->sb->nets->opt.loop, other->done, &err, other->arg);
 		list_del(&other->node);
 		free_op(other);
 	}
@@ -858,7 +534,7 @@ void sandbox_connect(struct sandbox *sb, struct network *n, const struct endpoin
 		err_set(&err, -EINVAL, "container cannot be connected to %s network \"%s\"",
 			n->driver->name, n->name);
 	if (err.code || endpoint_new(sb, n, opt, &e, &err)) {
-		refuse_later(sb, &err, done, arg);
+		loop_answer(sb->nets->opt.loop, done, &err, arg);
 		return;
 	}
 	op = push(sb, OP_CONNECT, e);
@@ -887,7 +563,7 @@ void sandbox_disconnect(struct sandbox *sb, struct network *n,
 			"container cannot be disconnected from host network or connected to "
 			"hostnetwork");
 	if (err.code) {
-		refuse_later(sb, &err, done, arg);
+		loop_answer(sb->nets->opt.loop, done, &err, arg);
 		return;
 	}
 	op = push(sb, OP_DISCONNECT, hit);
