@@ -51,6 +51,10 @@ equals() { # WANT COMMAND…
 	[ "$out" = "$want" ]
 }
 
+# usage: soon COMMAND…   it holds within LAB_TIMEOUT; else what it says the last time
+soon() { wait_for "$LAB_TIMEOUT" "$@" || "$@"; }
+not() { ! "$@"; }
+
 # The alpine image of scripts/mkbase, made once a build.
 base_image() { scripts/mkbase "$BUILD/alpine.tar" && d "$1" load -q -i "$BUILD/alpine.tar" > /dev/null; }
 

@@ -10,16 +10,7 @@ base_image n1
 docker() { d n1 "$@"; }
 ip=$(node_ip n1)
 
-# A web server that names itself. usage: web NAME ARG…
-web() {
-	local name=$1
-	shift
-	docker run -d --name "$name" --hostname "$name" "$@" alpine sh -c \
-		'mkdir -p /www/cgi-bin; printf "#!/bin/sh\necho; echo \$(hostname) saw \$REMOTE_ADDR\n" > /www/cgi-bin/id
-		chmod +x /www/cgi-bin/id; exec httpd -f -p 80 -h /www'
-}
-# Fetch from a web server within a container. usage: from CONTAINER HOST[:PORT]
-from() { docker exec "$1" timeout 3 wget -q -O - "http://$2/cgi-bin/id"; }
+. selftests/net/lib_web.sh
 fetch() { in_ns "$1" curl -sf -m 3 "http://$2/cgi-bin/id"; }
 # The client's own address arrives (the server may show it as ::ffff:…).
 seen_from() { # ADDRESS COMMAND…
@@ -32,8 +23,6 @@ resolves() { # CONTAINER NAME WANT
 }
 ip_of() { docker inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$1"; }
 # Until it holds, as a server may still be starting. usage: soon COMMAND…
-soon() { wait_for "$LAB_TIMEOUT" "$@" || "$@"; }
-not() { ! "$@"; }
 
 check "predefined networks" equals "bridge host none" eval 'docker network ls --format "{{.Name}}" | sort | xargs'
 check "create" docker network create --label tier=front --subnet 10.44.0.0/24 --gateway 10.44.0.1 front

@@ -12,18 +12,8 @@ six=fd77::11
 in_ns client ip addr add fd77::2/64 dev eth0 nodad
 in_ns n1 ip addr add $six/64 dev eth0 nodad
 
-# A web server that names itself. usage: web NAME ARG…
-web() {
-	local name=$1
-	shift
-	docker run -d --name "$name" --hostname "$name" "$@" alpine sh -c \
-		'mkdir -p /www/cgi-bin; printf "#!/bin/sh\necho; echo \$(hostname) saw \$REMOTE_ADDR\n" > /www/cgi-bin/id
-		chmod +x /www/cgi-bin/id; exec httpd -f -p 80 -h /www'
-}
-from() { docker exec "$1" timeout 3 wget -q -O - "http://$2/cgi-bin/id"; } # CONTAINER HOST[:PORT]
-fetch() { in_ns "$1" curl -gsf -m 3 "http://$2/cgi-bin/id"; }               # HOST URL-HOST[:PORT]
-soon() { wait_for "$LAB_TIMEOUT" "$@" || "$@"; }
-not() { ! "$@"; }
+. selftests/net/lib_web.sh
+fetch() { in_ns "$1" curl -gsf -m 3 "http://$2/cgi-bin/id"; } # HOST URL-HOST[:PORT]
 settings() { docker inspect -f "{{with index .NetworkSettings.Networks \"$2\"}}$3{{end}}" "$1"; } # CONTAINER NETWORK FORMAT
 ip6_of() { settings "$1" "$2" '{{.GlobalIPv6Address}}'; }
 configs() { docker network inspect -f '{{.EnableIPv6}}{{range .IPAM.Config}} {{.Subnet}} {{.Gateway}}{{end}}' "$1"; }

@@ -13,8 +13,6 @@ check "a swarm of one" swarm_form 1 0 --dns 127.0.0.1
 check "images" swarm_images n1
 
 fetch() { in_ns "$1" curl -sf -m 5 "http://$2/cgi-bin/id"; }
-soon() { wait_for "$LAB_TIMEOUT" "$@" || "$@"; }
-not() { ! "$@"; }
 container() { docker ps -q --filter "label=com.docker.swarm.service.name=$1" | head -1; }
 from() { docker exec "$1" timeout 5 wget -q -O - "http://$2/cgi-bin/id"; }
 # The addresses of a name, sorted. usage: resolve CONTAINER NAME

@@ -9,8 +9,6 @@
 check "the agent" agent_start n1 --dns 127.0.0.1
 base_image n1
 docker() { d n1 "$@"; }
-not() { ! "$@"; }
-soon() { wait_for "$LAB_TIMEOUT" "$@" || "$@"; }
 # A web server that names itself. usage: web NAME ARG…
 web() {
 	local name=$1
